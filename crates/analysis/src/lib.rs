@@ -1,0 +1,1 @@
+//! Answers named questions over the tables.

@@ -1,0 +1,1 @@
+//! Knows the apps, and says whose a flow is.

@@ -1,0 +1,149 @@
+//! Protocols, one file each: how to recognise one and how to read it.
+//!
+//! The engine offers the first payload bytes of a flow to [`Protocol::probe`] and, when one
+//! answers [`Match::Yes`], opens its dissector and feeds it in-order bytes (TCP) or whole
+//! datagrams (UDP) until it says it is done.
+
+use crate::model::{Body, Direction, Facts, NameSource, Transport};
+use crate::time::Timestamp;
+use ottoscope_wire::WireError;
+
+/// What a probe says of some first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Match {
+    /// It is this protocol.
+    Yes,
+    /// It can't be.
+    No,
+    /// Not yet known: more bytes or packets are needed.
+    Maybe,
+}
+
+/// What a probe may look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Probe<'a> {
+    /// Transport of the flow.
+    pub transport: Transport,
+    /// Direction of these bytes.
+    pub direction: Direction,
+    /// Server's port: a hint, never proof.
+    pub server_port: u16,
+    /// Client's port.
+    pub client_port: u16,
+    /// TCP: the first bytes of this direction's stream so far. UDP: this datagram.
+    pub bytes: &'a [u8],
+}
+
+/// A protocol: its name, where it is defined, how to recognise and how to read it.
+pub struct Protocol {
+    /// Name as in the `protocol` columns, lower case.
+    pub name: &'static str,
+    /// One sentence.
+    pub about: &'static str,
+    /// RFC, paper or public document that defines it.
+    pub reference: &'static str,
+    /// Carried by.
+    pub transports: &'static [Transport],
+    /// Recognises first bytes; total on any input.
+    pub probe: fn(&Probe<'_>) -> Match,
+    /// Opens a dissector for one flow.
+    pub open: fn() -> Box<dyn Dissector>,
+}
+
+/// What a dissector says after some bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// This many of the bytes were used (UDP: ignored); the rest comes again with more behind
+    /// it. 0 asks for more bytes.
+    Used(usize),
+    /// Nothing more is to be learnt from this flow: it costs only counters from now on.
+    Done,
+    /// It is not this protocol after all; the engine goes on probing without it.
+    NotMine,
+}
+
+/// Reads one flow of one protocol. Total: any bytes, any order of directions.
+pub trait Dissector: Send {
+    /// Called with bytes in stream order (TCP; what was not used comes again in front of what
+    /// follows, up to [`crate::Config::stream_buffer`] bytes) or with one datagram (UDP).
+    fn data(
+        &mut self,
+        at: Timestamp,
+        direction: Direction,
+        bytes: &[u8],
+        out: &mut Emit<'_>,
+    ) -> Progress;
+
+    /// Called when `missing` bytes of a TCP direction will not come (lost, or cut by the
+    /// snapshot length); the next bytes follow the hole.
+    fn gap(&mut self, _direction: Direction, _missing: u64, _out: &mut Emit<'_>) -> Progress {
+        Progress::Done
+    }
+
+    /// Called once when the flow ends.
+    fn close(&mut self, _at: Timestamp, _out: &mut Emit<'_>) {}
+}
+
+/// A message as a dissector hands it over; the engine adds the flow.
+#[derive(Clone, Copy)]
+pub struct Emitted<'a> {
+    /// See [`crate::Message::protocol`].
+    pub protocol: &'a str,
+    /// See [`crate::Message::kind`].
+    pub kind: &'a str,
+    /// See [`crate::Message::name`].
+    pub name: Option<&'a str>,
+    /// See [`crate::Message::opcode`].
+    pub opcode: Option<u64>,
+    /// See [`crate::Message::sequence`].
+    pub sequence: Option<u64>,
+    /// See [`crate::Message::len`].
+    pub len: u64,
+    /// See [`crate::Message::head`].
+    pub head: &'a [u8],
+    /// See [`crate::Message::body`].
+    pub body: Body<'a>,
+}
+
+/// Takes what dissectors find: facts of the flow, messages and anomalies.
+pub struct Emit<'a> {
+    /// Facts of the flow, to be filled in place.
+    pub facts: &'a mut Facts,
+    /// The client's and the server's port of the flow, for protocols whose roles hang on them.
+    pub ports: (u16, u16),
+    /// Whether every packet of media streams is wanted as a message (`dissect`), or only
+    /// what the tables keep (`run`).
+    pub every_packet: bool,
+    /// Where messages go.
+    pub messages: &'a mut dyn FnMut(Timestamp, Direction, &Facts, &Emitted<'_>),
+    /// Where bytes that could not be read go, with the time and the bytes at fault.
+    pub anomalies: &'a mut dyn FnMut(Timestamp, WireError, &[u8]),
+}
+
+impl Emit<'_> {
+    /// Hands over one message.
+    pub fn message(&mut self, at: Timestamp, direction: Direction, message: &Emitted<'_>) {
+        (self.messages)(at, direction, self.facts, message);
+    }
+
+    /// Hands over bytes that could not be read.
+    pub fn anomaly(&mut self, at: Timestamp, error: WireError, bytes: &[u8]) {
+        (self.anomalies)(at, error, bytes);
+    }
+
+    /// Keeps the server's name; the first one stays. Lower-cases, drops a trailing dot, refuses
+    /// what is empty, longer than 255 bytes or has control characters.
+    pub fn server_name(&mut self, name: &str, source: NameSource) {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let sane = !name.is_empty()
+            && name.len() <= 255
+            && !name.chars().any(|c| c.is_control() || c.is_whitespace());
+        if sane && self.facts.server_name.is_none() {
+            self.facts.server_name = Some(name.to_ascii_lowercase().into());
+            self.facts.name_source = Some(source);
+        }
+    }
+}
+
+/// Every protocol that is read, in the order in which ties are decided.
+pub static ALL: &[&Protocol] = &[];

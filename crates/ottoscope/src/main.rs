@@ -1,0 +1,2 @@
+//! Looks into over-the-top messaging and voice traffic.
+fn main() {}

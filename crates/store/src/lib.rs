@@ -1,0 +1,1 @@
+//! Keeps a study's tables on disk.

@@ -1,0 +1,1 @@
+//! Makes traffic whose truth is known.

@@ -1,0 +1,12 @@
+//! Reads and writes the bytes of each protocol.
+//!
+//! For the flow engine, which feeds it captured bytes, and for `synth`, which makes traffic.
+//! Bytes flow in; borrowed views, or a [`WireError`] that says layer, offset and reason, flow
+//! out. This crate does no I/O, looks at no clock, keeps no state between calls, allocates
+//! nothing to accept a packet, and never panics on any input.
+
+pub mod error;
+pub mod fields;
+
+pub use error::{Layer, Reason, WireError};
+pub use fields::{Fields, Value};
