@@ -5,8 +5,22 @@
 //! out. This crate does no I/O, looks at no clock, keeps no state between calls, allocates
 //! nothing to accept a packet, and never panics on any input.
 
+mod cursor;
+pub mod dtls;
 pub mod error;
 pub mod fields;
+pub mod gtpu;
+mod ip;
+pub mod ja;
+mod link;
+pub mod packet;
+pub mod tls;
+mod transport;
+mod tunnel;
 
 pub use error::{Layer, Reason, WireError};
 pub use fields::{Fields, Value};
+pub use link::LinkType;
+pub use packet::{
+    Decoded, Encapsulation, Fragment, FragmentHead, Packet, Tcp, decode, decode_reassembled,
+};
