@@ -1,0 +1,63 @@
+//! Rules for Rust files.
+
+use super::Finding;
+use super::rust::{code_only, has_word};
+
+/// The one file that may hold `unsafe`: the memory map shared with the kernel.
+const UNSAFE_DOOR: &str = "crates/flow/src/capture/live/ring.rs";
+
+const CLOCKS: &[&str] =
+    &["Instant::now", "SystemTime::now", "Utc::now", "Local::now", "clock_gettime"];
+
+const UNFINISHED: &[&str] = &["todo!", "unimplemented!"];
+
+pub(super) fn check(path: &str, text: &str, findings: &mut Vec<Finding>) {
+    let code = code_only(text);
+    for (number, line) in (1..).zip(code.lines()) {
+        let mut found = |what: String| findings.push(Finding::new(path, number, what));
+        if path != UNSAFE_DOOR && has_word(line, "unsafe") {
+            found(format!("`unsafe` outside {UNSAFE_DOOR} - write it without, or move it there"));
+        }
+        if let Some(clock) = CLOCKS.iter().find(|c| line.contains(*c))
+            && !path.starts_with("crates/ottoscope/")
+            && !path.starts_with("xtask/")
+        {
+            found(format!("`{clock}` below the binary - take the time as a parameter"));
+        }
+        if let Some(open) = UNFINISHED.iter().find(|u| line.contains(*u)) {
+            found(format!("`{open}` - finish it, or leave it out"));
+        }
+    }
+    if path.contains("/src/") && path.starts_with("crates/") && !text.starts_with("//!") {
+        findings.push(Finding::new(
+            path,
+            1,
+            "does not start with `//!` - say in one sentence what the file is for",
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_see_code_and_nothing_else() {
+        let expect = |path: &str, text: &str, expected: &[usize]| {
+            let mut findings = Vec::new();
+            check(path, text, &mut findings);
+            let lines: Vec<usize> = findings.iter().map(|f| f.line).collect();
+            assert_eq!(lines, expected, "{path}: {text}\n{findings:?}");
+        };
+        let flow = "crates/flow/src/table.rs";
+        expect(flow, "//! A.\nfn f() {}\n", &[]);
+        expect(flow, "//! A.\nunsafe { f() }\n", &[2]);
+        expect(flow, "//! unsafe\n// unsafe\nlet a = \"unsafe\";\n", &[]);
+        expect(UNSAFE_DOOR, "//! A.\nunsafe { f() }\n", &[]);
+        expect(flow, "//! A.\n\nlet t = Instant::now();\n", &[3]);
+        expect("crates/ottoscope/src/main.rs", "//! A.\nlet t = Instant::now();\n", &[]);
+        expect(flow, "//! A.\ntodo!(\"later\")\n", &[2]);
+        expect(flow, "fn f() {}\n", &[1]);
+        expect("crates/flow/tests/laws.rs", "fn f() {}\n", &[]);
+    }
+}
