@@ -6,12 +6,15 @@
 //! nothing to accept a packet, and never panics on any input.
 
 mod cursor;
+pub mod dns;
 pub mod dtls;
 pub mod error;
 pub mod fields;
 pub mod gtpu;
 mod ip;
+pub mod http;
 pub mod ja;
+pub mod quic;
 mod link;
 pub mod packet;
 pub mod tls;
