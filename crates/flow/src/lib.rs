@@ -4,6 +4,7 @@
 //! [`capture`]; flows, messages, one-second bins and anomalies flow out through a [`Sink`].
 //! It keeps no rows, knows no file formats but captures', and does not say whose a flow is.
 
+pub mod capture;
 pub mod config;
 pub mod dissector;
 pub mod model;
