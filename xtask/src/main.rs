@@ -8,6 +8,7 @@
 mod bench;
 mod check;
 mod fuzz;
+mod labels;
 mod map;
 mod shell;
 mod tidy;
@@ -23,8 +24,9 @@ cargo xtask VERB
   lint                        fmt, tidy, clippy, rustdoc, licences (cargo-deny, if installed)
   test [ARGS]                 every test, by nextest when it is installed
   tidy                        the architecture and the house rules, in seconds
-  bless                       rewrite what is generated: the map in ARCHITECTURE.md, the
-                              reference pages, the snapshots. Read the diff before committing
+  bless [map]                 rewrite what is generated: the map in ARCHITECTURE.md, the
+                              reference pages, the snapshots; or the map alone, in seconds.
+                              Read the diff before committing
   fuzz [TARGET] [--seconds N] replay the seeds, then fuzz each target for N seconds (10)
   fuzz-build                  build the fuzz targets only
   compare-labels [--bin PATH] [--strict] [--capture TEXT]
@@ -55,9 +57,10 @@ fn run(verb: &str, rest: &[String]) -> Result {
         "lint" => check::lint(),
         "test" => check::test(rest),
         "tidy" => tidy::run(),
-        "bless" => check::bless(),
+        "bless" => check::bless(rest.iter().any(|a| a == "map")),
         "fuzz" => fuzz::run(rest),
         "fuzz-build" => fuzz::build(),
+        "compare-labels" => labels::run(rest),
         "bench" => bench::run(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

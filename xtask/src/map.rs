@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use crate::shell::{Result, is, root};
+use crate::shell::{Result, is, is_test, root};
 use crate::tidy::{CRATES, DOORS, Finding, tracked};
 
 const PAGE: &str = "ARCHITECTURE.md";
@@ -44,7 +44,8 @@ fn parts() -> Result<Vec<(&'static str, String)>> {
     let mut files = Vec::new();
     let mut paths = tracked()?;
     paths.sort();
-    for path in paths.iter().filter(|p| is(p, "rs") && p.contains("/src/")) {
+    let source = |p: &&String| is(p, "rs") && p.contains("/src/") && !is_test(p);
+    for path in paths.iter().filter(source) {
         if let Ok(text) = fs::read_to_string(root().join(path)) {
             files.push((path.as_str(), sentence(&text)));
         }
