@@ -6,6 +6,7 @@
 
 pub mod capture;
 pub mod config;
+pub mod defrag;
 pub mod dissector;
 pub mod model;
 pub mod signature;

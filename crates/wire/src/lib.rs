@@ -5,6 +5,8 @@
 //! out. This crate does no I/O, looks at no clock, keeps no state between calls, allocates
 //! nothing to accept a packet, and never panics on any input.
 
+pub mod build;
+pub mod checksum;
 mod cursor;
 pub mod dns;
 pub mod dtls;
