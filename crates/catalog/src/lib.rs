@@ -1,1 +1,32 @@
 //! Knows the apps, and says whose a flow is.
+//!
+//! For everything that asks "whose is it?": labelling tables, `dissect`, the engine's signatures.
+//! TOML files flow in through [`Catalog`]; names, answers and flows flow in through [`Labeler`];
+//! labels with their evidence flow out. It reads no packets, keeps no rows, and holds no app's
+//! name in Rust: an app nobody wrote code for works from TOML alone.
+
+mod aged;
+mod compile;
+mod day;
+mod dns_map;
+mod error;
+mod evidence;
+mod explain;
+mod feedback;
+mod labeler;
+mod names;
+pub mod pattern;
+mod payload;
+mod prefixes;
+pub mod schema;
+
+pub use compile::{AgentRule, App, Catalog, SignatureRule, TaskRule, to_toml};
+pub use dns_map::NameLearned;
+pub use error::CatalogError;
+pub use evidence::{Evidence, FlowEvidence, Label, Names};
+pub use explain::{Explanation, Step};
+pub use feedback::Feedback;
+pub use labeler::{Labeler, LabelerConfig};
+pub use names::NameRule;
+pub use payload::matches;
+pub use prefixes::PrefixRule;
