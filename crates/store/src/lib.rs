@@ -1,1 +1,29 @@
 //! Keeps a study's tables on disk.
+//!
+//! For whoever ingests captures, asks questions or adds a table. Flows, messages, bins and
+//! anomalies flow in through [`StoreSink`]; typed rows and Arrow batches flow out through the
+//! readers. Only this crate knows Arrow schemas and file names; it asks no questions of its
+//! own, and it looks at no clock: times come from packets or from the caller.
+
+mod column;
+mod cryptopan;
+mod error;
+mod layout;
+mod part;
+mod pseudonym;
+mod replace;
+mod secret;
+mod table;
+mod writer;
+
+pub mod study;
+pub mod tables;
+
+pub use column::{Bytes, Column, Integers, Kind, Text};
+pub use error::{Result, StoreError};
+pub use layout::{PartNames, Partition, TABLES};
+pub use pseudonym::{AddressText, ClientAddresses, Pseudonyms, address_key};
+pub use secret::{SECRET_FILE, Secret};
+pub use study::{Study, StudyConfig, StudyLock};
+pub use table::{ColumnInfo, Table, TableInfo, typed};
+pub use writer::{TableWriter, WriteOptions, Written};

@@ -1,0 +1,502 @@
+//! Which addresses are people's, and what is written in their place.
+//!
+//! A study keeps no subscriber's address unless it says so. What counts as a subscriber's:
+//!
+//! * the client's side of every flow, whatever its address;
+//! * any address within the study's `clients` prefixes, on either side, in DNS answers and in
+//!   message details; where the study names none, private, shared (RFC 6598), link-local and
+//!   unique local addresses, and both ends of a flow whose client could only be guessed;
+//! * outer addresses of tunnels other than GTP-U and VXLAN, whose ends are network elements;
+//! * IPv6 addresses that carry another identity, on either side: 6to4, Teredo and ISATAP hold an
+//!   IPv4 address, and an EUI-64 interface identifier holds a MAC address. Of the last, where
+//!   it is a server's, the network half stays;
+//! * addresses inside messages (STUN's mapped address is the subscriber's public one), unless
+//!   they are the flow's server or a DNS answer;
+//! * PTR query names (`4.3.2.1.in-addr.arpa`) of such addresses.
+//!
+//! Not covered, and to be known before tables leave the house: payload bytes that the study
+//! asks to keep (`head-bytes`, `sample-bytes`), names (also mDNS names of devices), user
+//! agents, TEIDs, exact times and sizes, and peers of direct calls outside the `clients`
+//! prefixes. Crypto-PAn keeps prefixes by design, so that whoever can send known traffic into
+//! the vantage point learns the pseudonyms of neighbouring networks; `hash` does not.
+//!
+//! A pseudonym never looks like an address that could be looked up: `~135.242.180.132` or 32
+//! hexadecimal digits. The same address has the same pseudonym in all tables of a study.
+
+use std::collections::HashMap;
+use std::fmt::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use ottoscope_flow::{Prefix, Side};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::cryptopan::CryptoPan;
+use crate::secret::Secret;
+
+/// What becomes of clients' addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientAddresses {
+    /// Crypto-PAn: addresses of one network keep a common prefix.
+    #[default]
+    Pseudonym,
+    /// Keyed hash of 128 bits: nothing of the address is kept.
+    Hash,
+    /// In clear, for captures of one's own and for tests.
+    Keep,
+}
+
+/// An address or pseudonym as text, without allocation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AddressText {
+    len: u8,
+    bytes: [u8; 47],
+}
+
+impl AddressText {
+    fn new(text: fmt::Arguments<'_>) -> Self {
+        let mut this = AddressText { len: 0, bytes: [0; 47] };
+        // The longest is `~` and 45 characters of an IPv4-mapped address.
+        let _ = this.write_fmt(text);
+        this
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        // Only whole strings are written.
+        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+    }
+}
+
+impl Write for AddressText {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let at = usize::from(self.len);
+        let room = self.bytes.get_mut(at..at + text.len()).ok_or(fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.len += text.len() as u8;
+        Ok(())
+    }
+}
+
+impl fmt::Display for AddressText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for AddressText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Keys and rules, shared by workers.
+struct Rules {
+    mode: ClientAddresses,
+    clients: Vec<Prefix>,
+    pan: CryptoPan,
+    hash: [u8; 32],
+}
+
+/// Pseudonyms kept per generation of the cache; two generations of some 90 bytes each.
+const CACHE: usize = 1 << 16;
+
+/// Writes addresses as the study wants them. One per worker: it remembers pseudonyms, which
+/// cost some hundred nanoseconds each, of the addresses last seen.
+pub struct Pseudonyms {
+    rules: Arc<Rules>,
+    young: HashMap<IpAddr, AddressText>,
+    old: HashMap<IpAddr, AddressText>,
+}
+
+impl fmt::Debug for Pseudonyms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pseudonyms").field("mode", &self.rules.mode).finish_non_exhaustive()
+    }
+}
+
+impl Clone for Pseudonyms {
+    /// Same keys and rules, empty memory.
+    fn clone(&self) -> Self {
+        Pseudonyms { rules: self.rules.clone(), young: HashMap::new(), old: HashMap::new() }
+    }
+}
+
+impl Pseudonyms {
+    /// By the study's secret, its choice and its `clients` prefixes.
+    pub fn new(secret: &Secret, mode: ClientAddresses, clients: Vec<Prefix>) -> Self {
+        let pan = CryptoPan::new(&secret.derive("crypto-pan"));
+        let hash = secret.derive("address-hash");
+        let rules = Arc::new(Rules { mode, clients, pan, hash });
+        Pseudonyms { rules, young: HashMap::new(), old: HashMap::new() }
+    }
+
+    /// Whether addresses are written in clear.
+    pub fn in_clear(&self) -> bool {
+        self.rules.mode == ClientAddresses::Keep
+    }
+
+    /// A client's address.
+    pub fn client(&mut self, address: IpAddr) -> AddressText {
+        if self.in_clear() {
+            return AddressText::new(format_args!("{address}"));
+        }
+        if let Some(text) = self.young.get(&address) {
+            return *text;
+        }
+        let text = match self.old.get(&address) {
+            Some(text) => *text,
+            None => self.rules.pseudonym(address),
+        };
+        if self.young.len() >= CACHE {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(address, text);
+        text
+    }
+
+    /// A server's address, of a flow whose client was told by `side`.
+    pub fn server(&mut self, address: IpAddr, side: Side) -> AddressText {
+        let guessed = side == Side::First && self.rules.clients.is_empty();
+        if guessed && is_person(address) { self.client(address) } else { self.any(address) }
+    }
+
+    /// An address that is a client's if the study's prefixes say so, and otherwise stays.
+    pub fn any(&mut self, address: IpAddr) -> AddressText {
+        if self.in_clear() {
+            return AddressText::new(format_args!("{address}"));
+        }
+        if self.is_client(address) {
+            return self.client(address);
+        }
+        match address {
+            IpAddr::V6(v6) if is_eui64(v6) => {
+                let (net, digest) = (u128::from(v6) >> 64 << 64, self.rules.digest(address));
+                let host = u128::from_be_bytes(digest) >> 64;
+                AddressText::new(format_args!("{}", Ipv6Addr::from(net | host)))
+            }
+            _ => AddressText::new(format_args!("{address}")),
+        }
+    }
+
+    /// Whether the study's prefixes, or the kind of address, make it a client's.
+    pub fn is_client(&self, address: IpAddr) -> bool {
+        if !is_person(address) {
+            return false;
+        }
+        let address = address.to_canonical();
+        let listed = if self.rules.clients.is_empty() {
+            is_local(address)
+        } else {
+            self.rules.clients.iter().any(|prefix| prefix.contains(address))
+        };
+        listed || matches!(address, IpAddr::V6(v6) if embeds_ipv4(v6))
+    }
+
+    /// The PTR query name that stands for `name`, if that is one of a client's address.
+    pub fn ptr_name(&mut self, name: &str) -> Option<String> {
+        if self.in_clear() {
+            return None;
+        }
+        let address = address_of_ptr(name)?;
+        if !self.is_client(address) {
+            return None;
+        }
+        let zone = if address.is_ipv4() { "in-addr.arpa" } else { "ip6.arpa" };
+        let text = self.client(address);
+        let labels = match text.as_str().strip_prefix('~').map(str::parse) {
+            Some(Ok(IpAddr::V4(a))) => {
+                let [a, b, c, d] = a.octets();
+                format!("~.{d}.{c}.{b}.{a}")
+            }
+            Some(Ok(IpAddr::V6(a))) => {
+                let bits = u128::from(a);
+                let digit = |i: u32| format!(".{:x}", bits >> (4 * i) & 0xf);
+                format!("~{}", (0..32).map(digit).collect::<String>())
+            }
+            _ => text.as_str().to_owned(),
+        };
+        Some(format!("{labels}.{zone}"))
+    }
+
+    /// Appends `text` to `out`, with pseudonyms in place of clients' addresses written in it
+    /// and of `client`, which is one by its flow.
+    pub fn scrub(&mut self, text: &str, client: Option<IpAddr>, out: &mut String) {
+        if self.in_clear() || !text.bytes().any(|b| b == b'.' || b == b':') {
+            out.push_str(text);
+            return;
+        }
+        let mut rest = text;
+        while !rest.is_empty() {
+            let part_of = |c: char| c.is_ascii_hexdigit() || c == '.' || c == ':';
+            let word = &rest[..rest.find(|c| !part_of(c)).unwrap_or(rest.len())];
+            if word.is_empty() {
+                let next = rest.find(part_of).unwrap_or(rest.len());
+                out.push_str(&rest[..next]);
+                rest = &rest[next..];
+                continue;
+            }
+            rest = &rest[word.len()..];
+            match find_address(word) {
+                Some((address, tail)) if Some(address) == client || self.is_client(address) => {
+                    let _ = write!(out, "{}{tail}", self.client(address));
+                }
+                _ => out.push_str(word),
+            }
+        }
+    }
+}
+
+impl Rules {
+    fn pseudonym(&self, address: IpAddr) -> AddressText {
+        match self.mode {
+            ClientAddresses::Keep => AddressText::new(format_args!("{address}")),
+            ClientAddresses::Pseudonym => {
+                AddressText::new(format_args!("~{}", self.pan.pseudonym(address)))
+            }
+            ClientAddresses::Hash => {
+                AddressText::new(format_args!("{:032x}", u128::from_be_bytes(self.digest(address))))
+            }
+        }
+    }
+
+    /// The first 128 bits of SHA-256 of key, family and address, all of fixed length.
+    fn digest(&self, address: IpAddr) -> [u8; 16] {
+        let mut hash = Sha256::new();
+        hash.update(self.hash);
+        match address {
+            IpAddr::V4(a) => {
+                hash.update([4]);
+                hash.update(a.octets());
+            }
+            IpAddr::V6(a) => {
+                hash.update([6]);
+                hash.update(a.octets());
+            }
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        half
+    }
+}
+
+/// A key for what `clients` and `servers` columns hold: addresses as they are, pseudonyms as
+/// unique local addresses, so that no pseudonym is ever taken for somebody's network.
+pub fn address_key(text: &str) -> Option<IpAddr> {
+    const LOCAL: u128 = 0xfd << 120;
+    if let Some(pseudonym) = text.strip_prefix('~') {
+        let bits = match pseudonym.parse().ok()? {
+            IpAddr::V4(a) => u128::from(u32::from(a)) | 1 << 112,
+            IpAddr::V6(a) => u128::from(a) << 8 >> 8 ^ u128::from(a) >> 120,
+        };
+        return Some(Ipv6Addr::from(LOCAL | bits).into());
+    }
+    if text.len() == 32 {
+        let bits = u128::from_str_radix(text, 16).ok()?;
+        return Some(Ipv6Addr::from(LOCAL | bits << 8 >> 8).into());
+    }
+    text.parse().ok()
+}
+
+/// Not a group, everyone, no one or the host itself.
+fn is_person(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(a) => {
+            !(a.is_multicast() || a.is_broadcast() || a.is_unspecified() || a.is_loopback())
+        }
+        IpAddr::V6(a) => !(a.is_multicast() || a.is_unspecified() || a.is_loopback()),
+    }
+}
+
+/// Private (RFC 1918), shared (RFC 6598), link-local (RFC 3927, RFC 4291) and unique local
+/// (RFC 4193).
+fn is_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(a) => {
+            let [first, second, ..] = a.octets();
+            a.is_private() || a.is_link_local() || (first == 100 && second & 0xc0 == 64)
+        }
+        IpAddr::V6(a) => a.is_unique_local() || a.is_unicast_link_local(),
+    }
+}
+
+/// 6to4 (RFC 3056), Teredo (RFC 4380) and ISATAP (RFC 5214).
+fn embeds_ipv4(address: Ipv6Addr) -> bool {
+    let s = address.segments();
+    s[0] == 0x2002 || (s[0] == 0x2001 && s[1] == 0) || (s[4] & !0x0300 == 0 && s[5] == 0x5efe)
+}
+
+/// An interface identifier made of a MAC address (RFC 4291, appendix A).
+fn is_eui64(address: Ipv6Addr) -> bool {
+    let o = address.octets();
+    o[11] == 0xff && o[12] == 0xfe && o[8] & 0x02 != 0
+}
+
+/// The address that a PTR query name stands for.
+fn address_of_ptr(name: &str) -> Option<IpAddr> {
+    if let Some(labels) = name.strip_suffix(".in-addr.arpa") {
+        let mut octets = [0; 4];
+        let mut labels = labels.rsplit('.');
+        for octet in &mut octets {
+            *octet = labels.next()?.parse().ok()?;
+        }
+        return labels.next().is_none().then(|| Ipv4Addr::from(octets).into());
+    }
+    let labels = name.strip_suffix(".ip6.arpa")?;
+    let mut bits: u128 = 0;
+    let mut count = 0;
+    for label in labels.rsplit('.') {
+        let digit = label.chars().next().filter(|_| label.len() == 1)?.to_digit(16)?;
+        bits = bits << 4 | u128::from(digit);
+        count += 1;
+    }
+    (count == 32).then(|| Ipv6Addr::from(bits).into())
+}
+
+/// The address that a word of hexadecimal digits, dots and colons begins with, and what is
+/// left of it: a port, or the full stop of a sentence.
+fn find_address(word: &str) -> Option<(IpAddr, &str)> {
+    let tail = |head: &str| &word[head.len()..];
+    let trimmed = word.trim_end_matches('.');
+    let host = || trimmed.rsplit_once(':').map(|(host, _)| host);
+    [Some(trimmed), host()].into_iter().flatten().find_map(|head| {
+        let head = head.trim_end_matches('.');
+        Some((head.parse().ok()?, tail(head)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn study(mode: ClientAddresses, clients: &[&str]) -> Pseudonyms {
+        let clients = clients.iter().map(|p| p.parse().unwrap()).collect();
+        Pseudonyms::new(&Secret::from_bytes([5; 32]), mode, clients)
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    const MODES: [ClientAddresses; 3] =
+        [ClientAddresses::Pseudonym, ClientAddresses::Hash, ClientAddresses::Keep];
+
+    #[test]
+    fn pseudonyms_are_stable_and_no_addresses() {
+        for mode in MODES {
+            let mut names = study(mode, &[]);
+            for address in ["10.0.0.1", "8.8.8.8", "2001:db8::1", "::ffff:10.0.0.1"] {
+                let address = ip(address);
+                let text = names.client(address);
+                assert_eq!(names.client(address), text);
+                assert_eq!(names.clone().client(address), text);
+                let clear = mode == ClientAddresses::Keep;
+                assert_eq!(text.as_str() == address.to_string(), clear);
+                assert_eq!(text.as_str().parse::<IpAddr>().is_ok(), clear);
+                let key = address_key(text.as_str()).unwrap();
+                assert_eq!(key == address, clear);
+                assert!(clear || matches!(key, IpAddr::V6(a) if a.is_unique_local()));
+            }
+        }
+        let hashed = study(ClientAddresses::Hash, &[]).client(ip("10.0.0.1"));
+        assert_eq!(hashed.as_str().len(), 32);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_forgetting_changes_nothing() {
+        let mut names = study(ClientAddresses::Hash, &[]);
+        let first = names.client(ip("0.0.0.1"));
+        for i in 0..200_000u32 {
+            names.client(Ipv4Addr::from(i).into());
+        }
+        assert!(names.young.len() <= CACHE && names.old.len() <= CACHE);
+        assert!(!names.young.contains_key(&ip("0.0.0.1")));
+        assert_eq!(names.client(ip("0.0.0.1")), first);
+    }
+
+    #[test]
+    fn servers_stay_unless_they_are_people() {
+        let check = |clients: &[&str], server: &str, side: Side, stays: bool| {
+            for mode in MODES {
+                let mut names = study(mode, clients);
+                let text = names.server(ip(server), side);
+                let expected = stays || mode == ClientAddresses::Keep;
+                assert_eq!(text.as_str() == server, expected, "{server} {side:?} {clients:?}");
+                if !expected && !text.as_str().starts_with("2001:db8:0:7:") {
+                    assert_eq!(text, names.client(ip(server)));
+                }
+            }
+        };
+        check(&[], "157.240.1.53", Side::Syn, true);
+        check(&[], "157.240.1.53", Side::First, false);
+        check(&[], "224.0.0.251", Side::First, true);
+        check(&[], "ff02::fb", Side::First, true);
+        check(&[], "255.255.255.255", Side::First, true);
+        check(&[], "192.168.1.1", Side::Port, false);
+        check(&[], "100.64.0.1", Side::Port, false);
+        check(&[], "fe80::1", Side::Port, false);
+        check(&[], "::ffff:192.168.1.1", Side::Port, false);
+        check(&["10.0.0.0/8"], "192.168.1.1", Side::Port, true);
+        check(&["10.0.0.0/8"], "10.1.1.1", Side::Syn, false);
+        check(&["10.0.0.0/8"], "157.240.1.53", Side::First, true);
+        check(&["10.0.0.0/8"], "2002:a00:1::1", Side::Syn, false);
+        check(&["10.0.0.0/8"], "2001:0:53aa:64c::1", Side::Syn, false);
+        check(&["10.0.0.0/8"], "2001:db8::5efe:a00:1", Side::Syn, false);
+        check(&["10.0.0.0/8"], "2001:db8:0:7:212:34ff:fe56:789a", Side::Syn, false);
+        check(&["10.0.0.0/8"], "2001:db8:0:7:12:34ff:fe56:789a", Side::Syn, true);
+        check(&["10.0.0.0/8"], "2a03:2880:f12d:83:face:b00c:0:25de", Side::Syn, true);
+    }
+
+    #[test]
+    fn eui64_servers_keep_their_network() {
+        let mut names = study(ClientAddresses::Pseudonym, &["10.0.0.0/8"]);
+        let text = names.any(ip("2001:db8:0:7:212:34ff:fe56:789a"));
+        assert!(text.as_str().starts_with("2001:db8:0:7:"), "{text}");
+        assert!(!text.as_str().contains("ff:fe"), "{text}");
+    }
+
+    #[test]
+    fn ptr_names_of_clients() {
+        let mut names = study(ClientAddresses::Pseudonym, &["10.0.0.0/8", "2001:db8::/32"]);
+        assert_eq!(names.ptr_name("4.3.2.1.in-addr.arpa"), None);
+        assert_eq!(names.ptr_name("example.com"), None);
+        assert_eq!(names.ptr_name("1.10.in-addr.arpa"), None);
+        assert_eq!(names.ptr_name("5.4.3.2.10.in-addr.arpa"), None);
+        let pseudonym = names.client(ip("10.3.2.1")).as_str()[1..].parse::<Ipv4Addr>().unwrap();
+        let [a, b, c, d] = pseudonym.octets();
+        assert_eq!(
+            names.ptr_name("1.2.3.10.in-addr.arpa"),
+            Some(format!("~.{d}.{c}.{b}.{a}.in-addr.arpa"))
+        );
+        let v6 = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa";
+        let name = names.ptr_name(v6).unwrap();
+        assert!(name.starts_with("~.") && name.ends_with(".ip6.arpa") && name != v6);
+        assert_eq!(name.len(), v6.len() + 2);
+        assert_eq!(study(ClientAddresses::Keep, &[]).ptr_name("1.2.3.10.in-addr.arpa"), None);
+        let hashed = study(ClientAddresses::Hash, &[]).ptr_name("1.2.3.10.in-addr.arpa").unwrap();
+        assert_eq!(hashed.len(), 32 + ".in-addr.arpa".len());
+    }
+
+    #[test]
+    fn addresses_in_text() {
+        let mut names = study(ClientAddresses::Pseudonym, &["10.0.0.0/8", "2001:db8::/32"]);
+        let (v4, v6) = (names.client(ip("10.0.0.7")), names.client(ip("2001:db8::7")));
+        let public = names.client(ip("198.51.100.4"));
+        let mut check = |text: &str, expected: &str| {
+            let mut out = String::new();
+            names.scrub(text, Some(ip("198.51.100.4")), &mut out);
+            assert_eq!(out, expected);
+        };
+        check("", "");
+        check("1.2.3 no address: at 12:30", "1.2.3 no address: at 12:30");
+        check("from 10.0.0.7", &format!("from {v4}"));
+        check("10.0.0.7:5222,", &format!("{v4}:5222,"));
+        check("It was 10.0.0.7.", &format!("It was {v4}."));
+        check("[2001:db8::7]:443 über 157.240.1.53", &format!("[{v6}]:443 über 157.240.1.53"));
+        check("candidate 198.51.100.4 9", &format!("candidate {public} 9"));
+        check("....::::....", "....::::....");
+    }
+}
