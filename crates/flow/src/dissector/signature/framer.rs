@@ -1,0 +1,261 @@
+//! Cuts flows into the messages of one layout.
+
+use std::sync::Arc;
+
+use ottoscope_wire::{Layer, Reason, WireError};
+
+use super::layout::{Header, Layout};
+use crate::dissector::{Dissector, Emit, Emitted, Progress};
+use crate::model::{Body, Direction, Transport};
+use crate::time::Timestamp;
+
+/// First bytes kept of a message whose body is skipped.
+const HEAD: usize = 32;
+/// Datagrams of another form that are forgiven before a flow counts as matched.
+const MAX_MISSES: u32 = 8;
+
+/// Runs one layout over one flow. Messages are told when they are complete, and not before
+/// as many have matched as the signature asks for: a flow with fewer never counts.
+pub(super) struct Framer {
+    layout: Arc<Layout>,
+    matched: u32,
+    misses: u32,
+    /// Matched messages of a flow that does not count yet.
+    held: Vec<Held>,
+    places: [Place; 2],
+}
+
+struct Held {
+    at: Timestamp,
+    direction: Direction,
+    message: Message,
+}
+
+/// A matched message with what is kept of it.
+#[derive(Clone, Copy)]
+struct Message {
+    header: Header,
+    len: u64,
+    head: [u8; HEAD],
+    head_len: usize,
+}
+
+/// Where in its messages a TCP direction stands.
+#[derive(Clone, Copy)]
+enum Place {
+    Head,
+    /// Within a message, of which `left` bytes are to come; `at` is the last that came.
+    Body {
+        left: u64,
+        at: Timestamp,
+        message: Message,
+    },
+    /// After a hole or nonsense: a piece of the stream that starts with a header is taken.
+    Lost,
+}
+
+impl Message {
+    fn new(header: Header, len: u64, bytes: &[u8]) -> Self {
+        let mut head = [0; HEAD];
+        let head_len = bytes.len().min(HEAD);
+        head[..head_len].copy_from_slice(&bytes[..head_len]);
+        Message { header, len, head, head_len }
+    }
+}
+
+impl Framer {
+    pub(super) fn new(layout: Arc<Layout>) -> Self {
+        Framer { layout, matched: 0, misses: 0, held: Vec::new(), places: [Place::Head; 2] }
+    }
+
+    fn counts(&self) -> bool {
+        self.matched >= self.layout.signature().min_messages.max(1)
+    }
+
+    fn take(&mut self, at: Timestamp, direction: Direction, message: Message, out: &mut Emit<'_>) {
+        let counted = self.counts();
+        self.matched = self.matched.saturating_add(1);
+        if !self.counts() {
+            self.held.push(Held { at, direction, message });
+            return;
+        }
+        if !counted {
+            out.facts.signature.get_or_insert_with(|| Arc::clone(&self.layout.signature().id));
+            for held in std::mem::take(&mut self.held) {
+                self.tell(held.at, held.direction, &held.message, out);
+            }
+        }
+        self.tell(at, direction, &message, out);
+    }
+
+    fn tell(&self, at: Timestamp, direction: Direction, message: &Message, out: &mut Emit<'_>) {
+        out.message(
+            at,
+            direction,
+            &Emitted {
+                protocol: &self.layout.signature().id,
+                kind: message.header.kind,
+                name: None,
+                opcode: message.header.opcode,
+                sequence: message.header.sequence,
+                len: message.len,
+                head: &message.head[..message.head_len],
+                body: Body::Fields(&()),
+            },
+        );
+    }
+
+    /// Bytes that should have begun with the layout. `None`: go on.
+    fn missed(&mut self, at: Timestamp, bytes: &[u8], out: &mut Emit<'_>) -> Option<Progress> {
+        let every = self.layout.signature().every_packet;
+        if !self.counts() {
+            self.misses += 1;
+            let framed = self.layout.is_framed() && out.transport == Transport::Tcp;
+            let over = every || framed || self.misses > MAX_MISSES;
+            return over.then_some(Progress::NotMine);
+        }
+        if every {
+            out.facts.signature_broken = true;
+            return Some(Progress::Done);
+        }
+        if out.transport == Transport::Tcp && self.layout.is_framed() {
+            let reason = Reason::Malformed("no message where one should begin");
+            out.anomaly(at, WireError::new(Layer::Signature, 0, reason), bytes);
+        }
+        None
+    }
+
+    fn stream(
+        &mut self,
+        at: Timestamp,
+        direction: Direction,
+        bytes: &[u8],
+        out: &mut Emit<'_>,
+    ) -> Progress {
+        let side = direction.index();
+        let mut used = 0;
+        loop {
+            let rest = &bytes[used..];
+            match self.places[side] {
+                Place::Body { left, message, .. } => {
+                    let here = left.min(rest.len() as u64);
+                    used += here as usize;
+                    if here < left {
+                        self.places[side] = Place::Body { left: left - here, at, message };
+                        return Progress::Used(used);
+                    }
+                    self.places[side] = Place::Head;
+                    self.take(at, direction, message, out);
+                }
+                _ if rest.is_empty() => return Progress::Used(used),
+                lost_or_head => {
+                    let header = self.layout.header(rest);
+                    let Some(header) = header else {
+                        if rest.len() < self.layout.header_len() && self.layout.agrees(rest) {
+                            return Progress::Used(used);
+                        }
+                        if matches!(lost_or_head, Place::Head)
+                            && let Some(end) = self.missed(at, rest, out)
+                        {
+                            return end;
+                        }
+                        self.places[side] = Place::Lost;
+                        return Progress::Used(bytes.len());
+                    };
+                    // Enough for the kept head, so that cutting the stream changes nothing.
+                    let total = header.total.unwrap_or(rest.len() as u64);
+                    if (rest.len() as u64) < total.min(HEAD as u64) {
+                        return Progress::Used(used);
+                    }
+                    let kept = &rest[..total.min(HEAD as u64) as usize];
+                    let message = Message::new(header, total, kept);
+                    self.places[side] = Place::Body { left: total, at, message };
+                }
+            }
+        }
+    }
+
+    /// Forgets the place in a direction; a message whose end was missed is told as it began.
+    fn lose(&mut self, direction: Direction, out: &mut Emit<'_>) {
+        let place = std::mem::replace(&mut self.places[direction.index()], Place::Lost);
+        if let Place::Body { at, message, .. } = place {
+            self.take(at, direction, message, out);
+        }
+    }
+
+    /// Without a length, a piece that starts with the layout is a message, and any other
+    /// continues it.
+    fn unframed(
+        &mut self,
+        at: Timestamp,
+        direction: Direction,
+        bytes: &[u8],
+        out: &mut Emit<'_>,
+    ) -> Progress {
+        let len = bytes.len() as u64;
+        match self.layout.header(bytes).filter(|_| self.layout.allows(len)) {
+            Some(header) => self.take(at, direction, Message::new(header, len, bytes), out),
+            None if bytes.len() < self.layout.header_len() && self.layout.agrees(bytes) => {
+                return Progress::Used(0);
+            }
+            None => {
+                if let Some(end) = self.missed(at, bytes, out) {
+                    return end;
+                }
+            }
+        }
+        Progress::Used(bytes.len())
+    }
+
+    fn datagram(
+        &mut self,
+        at: Timestamp,
+        direction: Direction,
+        bytes: &[u8],
+        out: &mut Emit<'_>,
+    ) -> Progress {
+        if let Some(header) = self.layout.datagram(bytes) {
+            let message = Message::new(header, bytes.len() as u64, bytes);
+            self.take(at, direction, message, out);
+        } else if let Some(end) = self.missed(at, bytes, out) {
+            return end;
+        }
+        Progress::Used(bytes.len())
+    }
+}
+
+impl Dissector for Framer {
+    fn data(
+        &mut self,
+        at: Timestamp,
+        direction: Direction,
+        bytes: &[u8],
+        out: &mut Emit<'_>,
+    ) -> Progress {
+        if self.layout.signature().direction.is_some_and(|only| only != direction) {
+            Progress::Used(bytes.len())
+        } else if out.transport != Transport::Tcp {
+            self.datagram(at, direction, bytes, out)
+        } else if self.layout.is_framed() {
+            self.stream(at, direction, bytes, out)
+        } else {
+            self.unframed(at, direction, bytes, out)
+        }
+    }
+
+    fn gap(&mut self, direction: Direction, missing: u64, out: &mut Emit<'_>) -> Progress {
+        if let Place::Body { left, .. } = &mut self.places[direction.index()]
+            && *left >= missing
+        {
+            *left -= missing;
+        } else {
+            self.lose(direction, out);
+        }
+        Progress::Used(0)
+    }
+
+    fn close(&mut self, _at: Timestamp, out: &mut Emit<'_>) {
+        self.lose(Direction::Up, out);
+        self.lose(Direction::Down, out);
+    }
+}
