@@ -4,8 +4,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ottoscope_wire::{Fields, WireError};
+use ottoscope_wire::{Fields, WireError, dns, http};
 
+use crate::dissector::http::Reply;
+use crate::dissector::rtp_stream::RtpStream;
 use crate::time::Timestamp;
 
 /// Deterministic id of a flow: a keyed hash of 5-tuple and first timestamp, so that it depends
@@ -325,6 +327,14 @@ pub struct Message<'a> {
 pub enum Body<'a> {
     /// Fields only.
     Fields(&'a dyn Fields),
+    /// A DNS, mDNS or LLMNR message.
+    Dns(&'a dns::Message<'a>),
+    /// An RTP stream at its end.
+    RtpStream(&'a RtpStream),
+    /// Head of an HTTP/1 request.
+    HttpRequest(&'a http::Request<'a>),
+    /// Head of an HTTP/1 response with what it answers.
+    HttpResponse(&'a Reply<'a>),
 }
 
 impl Body<'_> {
@@ -332,6 +342,10 @@ impl Body<'_> {
     pub fn fields(&self) -> &dyn Fields {
         match self {
             Body::Fields(fields) => *fields,
+            Body::Dns(message) => *message,
+            Body::RtpStream(stream) => *stream,
+            Body::HttpRequest(request) => *request,
+            Body::HttpResponse(reply) => *reply,
         }
     }
 }

@@ -4,6 +4,21 @@
 //! answers [`Match::Yes`], opens its dissector and feeds it in-order bytes (TCP) or whole
 //! datagrams (UDP) until it says it is done.
 
+mod assembler;
+pub mod dns;
+pub mod dtls;
+mod handshakes;
+pub mod http;
+pub mod media;
+pub mod quic;
+pub mod rtp;
+pub mod rtp_stream;
+pub mod signature;
+pub mod stun;
+pub mod tls;
+#[cfg(test)]
+mod testing;
+
 use crate::model::{Body, Direction, Facts, NameSource, Transport};
 use crate::time::Timestamp;
 use ottoscope_wire::WireError;
@@ -60,6 +75,10 @@ pub enum Progress {
     Done,
     /// It is not this protocol after all; the engine goes on probing without it.
     NotMine,
+    /// TCP: this many of the bytes were used, and another protocol begins behind them
+    /// (STARTTLS, CONNECT, SOCKS). The dissector is dropped and both directions are probed anew
+    /// from here: with the rest of these bytes and with what the other direction had unused.
+    Switch(usize),
 }
 
 /// Reads one flow of one protocol. Total: any bytes, any order of directions.
@@ -109,13 +128,15 @@ pub struct Emitted<'a> {
 pub struct Emit<'a> {
     /// Facts of the flow, to be filled in place.
     pub facts: &'a mut Facts,
+    /// Transport of the flow, for protocols framed differently over TCP.
+    pub transport: Transport,
     /// The client's and the server's port of the flow, for protocols whose roles hang on them.
     pub ports: (u16, u16),
     /// Whether every packet of media streams is wanted as a message (`dissect`), or only
     /// what the tables keep (`run`).
     pub every_packet: bool,
     /// Where messages go.
-    pub messages: &'a mut dyn FnMut(Timestamp, Direction, &Facts, &Emitted<'_>),
+    pub messages: &'a mut dyn FnMut(Timestamp, Direction, &mut Facts, &Emitted<'_>),
     /// Where bytes that could not be read go, with the time and the bytes at fault.
     pub anomalies: &'a mut dyn FnMut(Timestamp, WireError, &[u8]),
 }
@@ -146,4 +167,4 @@ impl Emit<'_> {
 }
 
 /// Every protocol that is read, in the order in which ties are decided.
-pub static ALL: &[&Protocol] = &[];
+pub static ALL: &[&Protocol] = &[&dns::DNS, &dns::MDNS, &dns::LLMNR, &http::PROTOCOL, &tls::PROTOCOL, &quic::PROTOCOL, &stun::PROTOCOL, &dtls::PROTOCOL, &rtp::RTCP, &rtp::PROTOCOL];

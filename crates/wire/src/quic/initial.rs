@@ -2,6 +2,8 @@
 //! id, AES-128 header protection, AES-128-GCM. A tag that verifies proves that it is QUIC.
 
 use aes::Aes128;
+use std::ops::Range;
+
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes_gcm::{AeadInOut, Aes128Gcm};
 use hkdf::Hkdf;
@@ -146,11 +148,11 @@ impl Keys {
 
     /// Opens an Initial packet into `scratch`, which is overwritten. Numbers are taken as
     /// sent: an Initial handshake does not outlive the first few dozen packets.
-    pub fn open<'s>(
+    pub fn open(
         &self,
         packet: &LongHeader<'_>,
-        scratch: &'s mut Vec<u8>,
-    ) -> Result<Opened<'s>, WireError> {
+        scratch: &mut Vec<u8>,
+    ) -> Result<Opened, WireError> {
         let bytes = packet.packet;
         let at = packet.number_offset;
         let short = || WireError::truncated(Layer::Quic, at, at + 4 + SAMPLE, bytes.len());
@@ -179,7 +181,7 @@ impl Keys {
         if reserved {
             return Err(bad("reserved bits are set"));
         }
-        Ok(Opened { number, payload: text })
+        Ok(Opened { number, payload: header_len..header_len + tag_at })
     }
 
     /// Appends a protected Initial packet with a four-byte number. `payload` is padded so
@@ -232,12 +234,12 @@ impl KeyPair {
 }
 
 /// An opened Initial packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Opened<'s> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
     /// Packet number as sent.
     pub number: u64,
-    /// Frames, see [`super::Frames`].
-    pub payload: &'s [u8],
+    /// Where its frames lie in the scratch, see [`super::Frames`].
+    pub payload: Range<usize>,
 }
 
 #[cfg(test)]
@@ -288,7 +290,7 @@ mod tests {
             assert_eq!((header.version, header.source), (version, &SERVER_ID[..]));
             let mut scratch = Vec::new();
             let opened = keys.server.open(&header, &mut scratch).unwrap();
-            assert_eq!((opened.number, opened.payload), (1, &SERVER_FRAMES[..]));
+            assert_eq!((opened.number, &scratch[opened.payload]), (1, &SERVER_FRAMES[..]));
             assert!(keys.client.open(&header, &mut Vec::new()).is_err());
         };
         check(&SERVER_V1, version::V1);
@@ -310,7 +312,7 @@ mod tests {
             let header = LongHeader::parse(&packet).unwrap();
             let mut scratch = Vec::new();
             let opened = keys.client.open(&header, &mut scratch).unwrap();
-            assert_eq!((opened.number, opened.payload), (2, &payload[..]));
+            assert_eq!((opened.number, &scratch[opened.payload]), (2, &payload[..]));
             packet[600] ^= 1;
             let header = LongHeader::parse(&packet).unwrap();
             assert!(keys.client.open(&header, &mut scratch).is_err());

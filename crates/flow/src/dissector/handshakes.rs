@@ -1,0 +1,241 @@
+//! What hellos and certificates tell of a flow, whoever carries them: TLS, DTLS or QUIC.
+
+use ottoscope_wire::tls::{Carrier, Certificates, ClientHello, Handshake, ServerHello};
+use ottoscope_wire::tls::{handshake_type as kind, names, version};
+use ottoscope_wire::{Fields, Layer, Reason, WireError, ja};
+
+use super::{Emit, Emitted};
+use crate::model::{Body, Direction, NameSource};
+use crate::time::Timestamp;
+
+/// The most names kept of a certificate.
+const MAX_NAMES: usize = 64;
+/// The longest message worth holding together; certificate chains are the longest.
+pub(super) const MAX_MESSAGE: usize = 128 * 1024;
+
+/// Progress of one flow's handshake.
+#[derive(Debug)]
+pub(super) struct Handshakes {
+    carrier: Carrier,
+    protocol: &'static str,
+    /// Direction of the client hello, once seen.
+    client: Option<Direction>,
+    /// Whether a server hello that is no retry was seen.
+    server: bool,
+    /// Whether what follows the server hello is encrypted.
+    hidden: bool,
+    certificate: bool,
+}
+
+impl Handshakes {
+    pub(super) fn new(carrier: Carrier) -> Self {
+        let protocol = match carrier {
+            Carrier::Tls => "tls",
+            Carrier::Dtls => "dtls",
+            Carrier::Quic => "quic",
+        };
+        Handshakes {
+            carrier,
+            protocol,
+            client: None,
+            server: false,
+            hidden: false,
+            certificate: false,
+        }
+    }
+
+    /// Whether both hellos were read.
+    pub(super) fn hellos(&self) -> bool {
+        self.client.is_some() && self.server
+    }
+
+    /// Whether the client hello was read.
+    pub(super) fn client_hello(&self) -> bool {
+        self.client.is_some()
+    }
+
+    /// Whether the server's messages have told all they will.
+    pub(super) fn server_done(&self) -> bool {
+        self.certificate || self.server && self.hidden
+    }
+
+    /// Notes that the server encrypts from here on.
+    pub(super) fn encrypted(&mut self, direction: Direction) {
+        if direction == self.server_direction() {
+            self.hidden = true;
+            // A server that encrypts has said hello, seen or not.
+            self.server = true;
+        }
+    }
+
+    fn server_direction(&self) -> Direction {
+        self.client.map_or(Direction::Down, Direction::flipped)
+    }
+
+    /// Reads one whole message; `wrap` adds the carrier's own fields where it has some.
+    pub(super) fn message(
+        &mut self,
+        at: Timestamp,
+        direction: Direction,
+        message: &Handshake<'_>,
+        carrier_fields: &dyn Fields,
+        out: &mut Emit<'_>,
+    ) {
+        let read = match message.kind {
+            kind::CLIENT_HELLO => ClientHello::parse(message.body, self.carrier).map(|hello| {
+                self.take_client_hello(at, direction, &hello, message, out, carrier_fields)
+            }),
+            kind::SERVER_HELLO => ServerHello::parse(message.body).map(|hello| {
+                self.take_server_hello(&hello, out);
+                let fields = Both(carrier_fields, &hello);
+                self.emit(at, direction, hello.name(), None, message, &fields, out);
+            }),
+            kind::CERTIFICATE if direction == self.server_direction() && !self.certificate => {
+                Certificates::parse(message.body).and_then(|chain| {
+                    self.certificate = true;
+                    self.emit(at, direction, message.name(), None, message, &chain, out);
+                    { chain }.next().map_or(Ok(()), |leaf| keep_names(leaf, out))
+                })
+            }
+            _ => Ok(()),
+        };
+        if let Err(error) = read {
+            out.anomaly(at, error, message.body);
+        }
+    }
+
+    /// Reads a client hello in SSL 2 form.
+    pub(super) fn ssl2_hello(
+        &mut self,
+        at: Timestamp,
+        direction: Direction,
+        bytes: &[u8],
+        out: &mut Emit<'_>,
+    ) {
+        if let Ok(hello) = ClientHello::parse_ssl2(bytes) {
+            let message = Handshake { kind: kind::CLIENT_HELLO, body: bytes };
+            self.take_client_hello(at, direction, &hello, &message, out, &());
+        }
+    }
+
+    /// Looks for the server's name in the first bytes of a client hello that has not come
+    /// whole, and may never.
+    pub(super) fn partial(&self, bytes: &[u8], out: &mut Emit<'_>) {
+        if self.client.is_some() || bytes.first() != Some(&kind::CLIENT_HELLO) {
+            return;
+        }
+        let body = bytes.get(4..).unwrap_or(&[]);
+        if let Ok(hello) = ClientHello::parse(body, self.carrier)
+            && let Some(name) = hello.server_name()
+        {
+            out.server_name(name, self.source());
+        }
+    }
+
+    fn source(&self) -> NameSource {
+        if self.carrier == Carrier::Quic { NameSource::Quic } else { NameSource::Sni }
+    }
+
+    fn take_client_hello(
+        &mut self,
+        at: Timestamp,
+        direction: Direction,
+        hello: &ClientHello<'_>,
+        message: &Handshake<'_>,
+        out: &mut Emit<'_>,
+        carrier_fields: &dyn Fields,
+    ) {
+        // A second hello, after a retry or a cookie, repeats the first.
+        self.client.get_or_insert(direction);
+        let name = hello.server_name();
+        if let Some(name) = name {
+            out.server_name(name, self.source());
+        }
+        let facts = &mut *out.facts;
+        if facts.ja4.is_none() && hello.stop.is_none() {
+            facts.ja3 = Some(ja::ja3(hello).into());
+            facts.ja4 = Some(ja::ja4(hello).into());
+        }
+        if let (None, Some(name)) = (&facts.alpn, hello.alpn().next()) {
+            facts.alpn = alpn(name);
+        }
+        if self.carrier == Carrier::Quic {
+            facts.tls_version = version::TLS13;
+        }
+        if let Some(error) = hello.stop {
+            out.anomaly(at, error, message.body);
+        }
+        self.emit(at, direction, "client-hello", name, message, &Both(carrier_fields, hello), out);
+    }
+
+    fn take_server_hello(&mut self, hello: &ServerHello<'_>, out: &mut Emit<'_>) {
+        if hello.is_retry() {
+            return;
+        }
+        self.server = true;
+        self.hidden |= hello.hides_the_rest();
+        out.facts.tls_version = hello.selected_version();
+        if let Some(name) = hello.alpn().and_then(alpn) {
+            out.facts.alpn = Some(name);
+        }
+    }
+
+    fn emit(
+        &self,
+        at: Timestamp,
+        direction: Direction,
+        kind: &str,
+        name: Option<&str>,
+        message: &Handshake<'_>,
+        fields: &dyn Fields,
+        out: &mut Emit<'_>,
+    ) {
+        let emitted = Emitted {
+            protocol: self.protocol,
+            kind,
+            name,
+            opcode: Some(message.kind.into()),
+            sequence: None,
+            len: message.size() as u64,
+            head: message.body,
+            body: Body::Fields(fields),
+        };
+        out.message(at, direction, &emitted);
+    }
+}
+
+/// The fields of a carrier and of the message in it.
+struct Both<'a>(&'a dyn Fields, &'a dyn Fields);
+
+impl Fields for Both<'_> {
+    fn fields(&self, each: &mut dyn FnMut(&'static str, ottoscope_wire::Value<'_>)) {
+        self.0.fields(each);
+        self.1.fields(each);
+    }
+}
+
+/// An application protocol's name, as far as it is sane text.
+fn alpn(name: &[u8]) -> Option<Box<str>> {
+    let sane = (1..=64).contains(&name.len()) && name.iter().all(u8::is_ascii_graphic);
+    let name = sane.then(|| std::str::from_utf8(name).ok())??;
+    // Both ends' GREASE values are unprintable, thus gone already.
+    Some(name.into())
+}
+
+/// Keeps the names of the server's certificate: lower case, each once, not too many.
+fn keep_names(leaf: &[u8], out: &mut Emit<'_>) -> Result<(), WireError> {
+    let kept = &mut out.facts.certificate_names;
+    let mut more = false;
+    let read = names(leaf, &mut |name| {
+        let name = name.trim().to_ascii_lowercase();
+        let sane = !name.is_empty() && name.len() <= 255 && !name.chars().any(char::is_control);
+        if sane && !kept.iter().any(|k| **k == *name) {
+            if kept.len() < MAX_NAMES {
+                kept.push(name.into());
+            } else {
+                more = true;
+            }
+        }
+    });
+    if more { Err(WireError::new(Layer::Tls, 0, Reason::TooLarge)) } else { read }
+}
