@@ -15,6 +15,8 @@ pub mod fields;
 pub mod gtpu;
 mod ip;
 pub mod http;
+pub mod socks;
+pub mod xmpp;
 pub mod ja;
 pub mod quic;
 pub mod stun;
