@@ -169,8 +169,10 @@ impl Captures {
     /// Memory for a batch: one that everybody has let go, or new.
     fn fresh(&mut self) -> Batch {
         let free = self.pool.iter_mut().position(|batch| Arc::get_mut(batch).is_some());
-        free.and_then(|index| Arc::try_unwrap(self.pool.swap_remove(index)).ok())
-            .unwrap_or_default()
+        let batch = free.and_then(|index| Arc::try_unwrap(self.pool.swap_remove(index)).ok());
+        let mut batch = batch.unwrap_or_default();
+        batch.reset(0);
+        batch
     }
 
     fn hand_over(&mut self, mut batch: Batch) -> Arc<Batch> {
@@ -236,7 +238,6 @@ impl Packets for Captures {
                 Some(out) => out,
                 None => {
                     let mut fresh = self.fresh();
-                    fresh.reset(0);
                     fresh.buffer.clear();
                     fresh
                 }
@@ -257,11 +258,7 @@ impl Packets for Captures {
             merged = Some(out);
         }
         if merged.is_some() || !self.faults.is_empty() {
-            let batch = merged.unwrap_or_else(|| {
-                let mut fresh = self.fresh();
-                fresh.reset(0);
-                fresh
-            });
+            let batch = merged.unwrap_or_else(|| self.fresh());
             return Ok(Some(self.hand_over(batch)));
         }
         Ok(None)
