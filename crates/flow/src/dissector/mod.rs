@@ -14,8 +14,10 @@ pub mod quic;
 pub mod rtp;
 pub mod rtp_stream;
 pub mod signature;
+pub mod socks;
 pub mod stun;
 pub mod tls;
+pub mod xmpp;
 #[cfg(test)]
 mod testing;
 
@@ -167,4 +169,4 @@ impl Emit<'_> {
 }
 
 /// Every protocol that is read, in the order in which ties are decided.
-pub static ALL: &[&Protocol] = &[&dns::DNS, &dns::MDNS, &dns::LLMNR, &http::PROTOCOL, &tls::PROTOCOL, &quic::PROTOCOL, &stun::PROTOCOL, &dtls::PROTOCOL, &rtp::RTCP, &rtp::PROTOCOL];
+pub static ALL: &[&Protocol] = &[&dns::DNS, &dns::MDNS, &dns::LLMNR, &http::PROTOCOL, &xmpp::PROTOCOL, &tls::PROTOCOL, &quic::PROTOCOL, &stun::PROTOCOL, &dtls::PROTOCOL, &rtp::RTCP, &rtp::PROTOCOL, &socks::PROTOCOL];
