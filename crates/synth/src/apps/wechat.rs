@@ -1,0 +1,297 @@
+//! WeChat-like traffic, after the ChatDissect measurement: a long connection with sixteen-byte
+//! headers, heartbeats and tasks; short HTTP tasks; resources fetched by GET. A share of users
+//! speaks MMTLS instead.
+
+use std::collections::VecDeque;
+
+use super::{MILLI, SECOND, wait, web};
+use crate::cell::{Context, Owner};
+use crate::content::Content;
+use crate::rng::Rng;
+use crate::tcp::{DOWN, Mark, Script, Step, UP};
+
+/// A task of the long connection (ChatDissect, Table V gives the sizes where it has the task).
+struct Task {
+    name: &'static str,
+    opcode: u32,
+    /// Path below `/cgi-bin/micromsg-bin/` when done by HTTP.
+    path: &'static str,
+    /// Mean bytes of request and response on the long connection, headers included.
+    long: (f64, f64),
+    /// The same by HTTP; some are done on the long connection only.
+    http: Option<(f64, f64)>,
+    weight: f64,
+}
+
+const HEARTBEAT: u32 = 6;
+const IDENTIFY: u32 = 205;
+const PUSH: u32 = 24;
+const SYNC: u32 = 121;
+/// Responses carry the request's opcode plus this.
+const RESPONSE: u32 = 1_000_000_000;
+/// Bytes of a W-TCP header.
+const HEADER: u64 = 16;
+
+#[rustfmt::skip]
+const TASKS: &[Task] = &[
+    Task { name: "send text", opcode: 237, path: "newsendmsg", long: (340.0, 221.0), http: None, weight: 10.0 },
+    Task { name: "receive text", opcode: SYNC, path: "newsync", long: (196.0, 358.0), http: Some((408.0, 580.0)), weight: 16.0 },
+    Task { name: "send picture", opcode: 9, path: "uploadmsgimg", long: (4935.0, 209.0), http: Some((5216.0, 401.0)), weight: 2.0 },
+    Task { name: "receive picture", opcode: 10, path: "getmsgimg", long: (256.0, 38_645.0), http: Some((454.0, 41_693.0)), weight: 3.0 },
+    Task { name: "send voice", opcode: 19, path: "uploadvoice", long: (2191.0, 183.0), http: Some((2823.0, 372.0)), weight: 4.0 },
+    Task { name: "receive voice", opcode: 20, path: "getvoice", long: (276.0, 27_143.0), http: Some((511.0, 37_248.0)), weight: 4.0 },
+    Task { name: "send video", opcode: 39, path: "uploadvideo", long: (16_405.0, 196.0), http: Some((17_465.0, 384.0)), weight: 0.3 },
+    Task { name: "receive video", opcode: 40, path: "getvideo", long: (231.0, 53_189.0), http: Some((430.0, 58_733.0)), weight: 0.4 },
+    Task { name: "send emoji", opcode: 68, path: "sendemoji", long: (406.0, 183.0), http: Some((627.0, 370.0)), weight: 1.0 },
+    Task { name: "refresh moments", opcode: 98, path: "mmsnstimeline", long: (360.0, 4200.0), http: Some((620.0, 4900.0)), weight: 4.0 },
+    Task { name: "report", opcode: 99, path: "reportstrategy", long: (900.0, 120.0), http: Some((1400.0, 300.0)), weight: 2.0 },
+];
+
+/// Opens the long connection; returns when the next one is due.
+pub(crate) fn connect(
+    cx: &mut Context<'_>,
+    user: u32,
+    mmtls: bool,
+    now: i64,
+    rng: &mut Rng,
+) -> i64 {
+    let app = &cx.scenario.wechat;
+    let life = (rng.exponential(app.connection.as_seconds()).min(1e6) * 1e9) as i64 + 20 * SECOND;
+    let rate = app.tasks_per_hour * (1.0 - app.http_share) * cx.activity(now);
+    let heartbeat = app.heartbeat.0;
+    let host = cx.world.wechat.long;
+    let port = [8080, 8080, 80, 443][rng.below(4) as usize];
+    let target = cx.resolve(user, host, port, now, rng);
+    let owner = Owner {
+        app: "wechat",
+        service: "long",
+        protocol: if mmtls { "mmtls" } else { "w-tcp" },
+        host: Some(host),
+        says_name: false,
+    };
+    let script = Long {
+        mmtls,
+        until: now + life,
+        rate,
+        heartbeat,
+        // A coefficient of variation far below the 0.2 that tells a periodic task.
+        beat: now + heartbeat,
+        next: 0,
+        sequence: 0,
+        queue: VecDeque::new(),
+        stage: 0,
+    };
+    cx.tcp(user, &target, &owner, target.at + MILLI, Box::new(script), rng);
+    now + life + rng.range(2, 120) as i64 * SECOND
+}
+
+/// One task by HTTP, and the pictures it shows.
+pub(crate) fn task(cx: &mut Context<'_>, user: u32, mmtls: bool, now: i64, rng: &mut Rng) {
+    let app = &cx.scenario.wechat;
+    let (share, photos) = (app.http_share, app.photos_per_task);
+    if rng.chance(share) {
+        short(cx, user, mmtls, now, rng);
+    }
+    let wanted = rng.exponential(photos);
+    let count = wanted as u64 + u64::from(rng.chance(wanted.fract()));
+    for _ in 0..count {
+        resource(cx, user, now + rng.range(200, 9000) as i64 * MILLI, rng);
+    }
+}
+
+/// A POST to a short server on a connection of its own.
+fn short(cx: &mut Context<'_>, user: u32, mmtls: bool, now: i64, rng: &mut Rng) {
+    let weight = |t: &Task| if t.http.is_some() { t.weight } else { 0.0 };
+    let task = &TASKS[rng.weighted(TASKS.iter().map(weight))];
+    let (mean_up, mean_down) = task.http.unwrap_or(task.long);
+    let (up, down) = (around(mean_up, rng), around(mean_down, rng));
+    let host = cx.world.wechat.short;
+    let target = cx.resolve(user, host, 80, now, rng);
+    let name = cx.world.hosts[host].name.clone();
+    let path = if mmtls {
+        format!("/mmtls/{:08x}", rng.next() as u32)
+    } else {
+        format!("/cgi-bin/micromsg-bin/{}", task.path)
+    };
+    // Table V's sizes are those of whole requests and responses.
+    let head = |body: u64| {
+        format!(
+            "POST {path} HTTP/1.1\r\nAccept: */*\r\nCache-Control: no-cache\r\nConnection: close\r\n\
+             Content-Length: {body}\r\nContent-Type: application/octet-stream\r\nHost: {name}\r\n\
+             User-Agent: MicroMessenger Client\r\n\r\n"
+        )
+    };
+    let answer = |body: u64| {
+        format!(
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/octet-stream\r\n\
+             Content-Length: {body}\r\n\r\n"
+        )
+    };
+    let up = up.saturating_sub(head(up).len() as u64).max(64);
+    let down = down.saturating_sub(answer(down).len() as u64).max(64);
+    let mut steps: VecDeque<Step> = if mmtls {
+        // A session resumed without a round trip: early-data handshake, then a data record.
+        let mut request = head(up).into_bytes();
+        let early = 0x60u64;
+        request.extend([0x19, 0xf1, 0x04, 0, early as u8]);
+        let mut response = answer(down).into_bytes();
+        response.extend([0x16, 0xf1, 0x04, 0, 59]);
+        let mark = Mark::task(task.name);
+        let think = rng.range(3, 60) as i64 * MILLI;
+        let content = Content::opaque(request, up - 5, rng.next());
+        let reply = Content::opaque(response, down - 5, rng.next());
+        VecDeque::from([
+            Step::Send { side: UP, delay: MILLI, content, mark },
+            Step::Send { side: DOWN, delay: think, content: reply, mark },
+        ])
+    } else {
+        web::exchange(head(up), up, answer(down), down, Some(task.name), rng).into()
+    };
+    steps.push_back(Step::Close { side: DOWN, delay: 100_000 });
+    let owner = Owner {
+        app: "wechat",
+        service: "short",
+        protocol: "http",
+        host: Some(host),
+        says_name: true,
+    };
+    cx.tcp(user, &target, &owner, target.at + MILLI, Box::new(steps), rng);
+}
+
+/// A GET to a resource server.
+fn resource(cx: &mut Context<'_>, user: u32, now: i64, rng: &mut Rng) {
+    let head_image = rng.chance(0.4);
+    let hosts = cx.world.wechat;
+    // Table IV: 452 MB of head images over 14,430 users, 8,134 MB of photos over 25,480.
+    let (host, task, mean) = if head_image {
+        (hosts.heads, "get head image", 4_000.0)
+    } else {
+        (hosts.photos, "get photo", 36_000.0)
+    };
+    let target = cx.resolve(user, host, 80, now, rng);
+    let name = cx.world.hosts[host].name.clone();
+    let token = rng.next();
+    let path = if head_image {
+        format!("/mmhead/ver_1/{token:016x}/132")
+    } else {
+        format!("/mmsns/{token:016x}/150")
+    };
+    let len = rng.log_normal(mean, 0.9).clamp(400.0, 4e6) as u64;
+    let agent = "MicroMessenger Client";
+    let more = "Referer: http://weixin.qq.com/?version=620823552&uin=0\r\n";
+    let get = web::get(&name, &path, agent, more, "image/jpeg", len, Some(task), rng);
+    let mut steps: VecDeque<Step> = get.into();
+    steps.push_back(Step::Close { side: UP, delay: rng.range(1, 9) as i64 * SECOND });
+    let owner = Owner {
+        app: "wechat",
+        service: "resource",
+        protocol: "http",
+        host: Some(host),
+        says_name: true,
+    };
+    cx.tcp(user, &target, &owner, target.at + MILLI, Box::new(steps), rng);
+}
+
+fn around(mean: f64, rng: &mut Rng) -> u64 {
+    rng.log_normal(mean, if mean > 1000.0 { 0.7 } else { 0.25 }).clamp(24.0, 4e6) as u64
+}
+
+/// The long connection.
+struct Long {
+    mmtls: bool,
+    until: i64,
+    /// Tasks an hour.
+    rate: f64,
+    heartbeat: i64,
+    /// When the next heartbeat is due.
+    beat: i64,
+    /// When the next task is due.
+    next: i64,
+    sequence: u32,
+    queue: VecDeque<Step>,
+    stage: u8,
+}
+
+impl Long {
+    /// A message of `len` bytes in all.
+    fn message(&self, task: &'static str, opcode: u32, sequence: u32, len: u64, rng: &mut Rng) -> (Content, Option<Mark>) {
+        let len = len.max(HEADER);
+        if self.mmtls {
+            // One data record; the task cannot be read.
+            let inside = len.min(16_000);
+            let head = [0x17, 0xf1, 0x04, (inside >> 8) as u8, inside as u8];
+            return (Content::opaque(head, inside, rng.next()), None);
+        }
+        let mut head = [0; 16];
+        head[..4].copy_from_slice(&(len as u32).to_be_bytes());
+        head[4..8].copy_from_slice(&[0, 0x10, 0, 1]);
+        head[8..12].copy_from_slice(&opcode.to_be_bytes());
+        head[12..].copy_from_slice(&sequence.to_be_bytes());
+        let mark = Mark { task, opcode: Some(opcode), sequence: Some(sequence) };
+        (Content::opaque(head, len - HEADER, rng.next()), Some(mark))
+    }
+
+    /// Queues a request of `side` after `delay` and its answer.
+    #[allow(clippy::too_many_arguments)] // the parts of a task, each used once
+    fn ask(&mut self, task: &'static str, opcode: u32, sequence: u32, sizes: (u64, u64), delay: i64, rng: &mut Rng) {
+        let (content, mark) = self.message(task, opcode, sequence, sizes.0, rng);
+        self.queue.push_back(Step::Send { side: UP, delay, content, mark });
+        let (content, mark) = self.message(task, opcode + RESPONSE, sequence, sizes.1, rng);
+        // Most tasks complete within a tenth of a second (ChatDissect, VI-B).
+        let delay = (rng.exponential(12.0).min(400.0) * MILLI as f64) as i64 + MILLI;
+        self.queue.push_back(Step::Send { side: DOWN, delay, content, mark });
+    }
+
+    fn begin(&mut self, ready: i64, rng: &mut Rng) {
+        if self.mmtls {
+            let hello = Content::opaque([0x16, 0xf1, 0x04, 0, 0xb9], 0xb9, rng.next());
+            let answer = Content::opaque([0x16, 0xf1, 0x04, 0, 0x96], 0x96 + 320, rng.next());
+            for (side, content) in [(UP, hello), (DOWN, answer)] {
+                self.queue.push_back(Step::Send { side, delay: 4 * MILLI, content, mark: None });
+            }
+        }
+        self.ask("identify", IDENTIFY, 0xffff_fffe, (rng.range(220, 300), 48), 3 * MILLI, rng);
+        self.sequence = 1;
+        self.ask("query news", SYNC, 1, (rng.range(300, 360), rng.range(200, 900)), MILLI, rng);
+        self.next = ready + wait(self.rate, rng);
+    }
+}
+
+impl Script for Long {
+    fn step(&mut self, ready: [i64; 2], rng: &mut Rng) -> Step {
+        if let Some(step) = self.queue.pop_front() {
+            return step;
+        }
+        if self.stage == 0 {
+            self.stage = 1;
+            self.begin(ready[UP], rng);
+        } else if self.until <= self.next.min(self.beat) {
+            let delay = self.until - ready[UP];
+            // Radio changes end most connections without a word; some end well.
+            return match rng.below(3) {
+                0 => Step::Close { side: UP, delay },
+                1 => Step::Reset { side: UP, delay },
+                _ => Step::Vanish,
+            };
+        } else if self.beat <= self.next {
+            let delay = self.beat - ready[UP];
+            self.beat += self.heartbeat;
+            self.ask("heartbeat", HEARTBEAT, u32::MAX, (HEADER, HEADER), delay, rng);
+        } else {
+            let delay = (self.next - ready[UP]).max(0);
+            let task = &TASKS[rng.weighted(TASKS.iter().map(|t| t.weight))];
+            self.sequence += 1;
+            let sizes = (around(task.long.0, rng), around(task.long.1, rng));
+            if task.opcode == SYNC {
+                // The server says that there is something, then the client fetches it.
+                let (content, mark) = self.message("push", PUSH, 0, 20, rng);
+                self.queue.push_back(Step::Send { side: DOWN, delay, content, mark });
+                self.ask(task.name, task.opcode, self.sequence, sizes, 5 * MILLI, rng);
+            } else {
+                self.ask(task.name, task.opcode, self.sequence, sizes, delay, rng);
+            }
+            self.next += wait(self.rate, rng);
+        }
+        self.queue.pop_front().unwrap_or(Step::Vanish)
+    }
+}
