@@ -5,15 +5,29 @@
 //! It keeps no rows, knows no file formats but captures', and does not say whose a flow is.
 
 pub mod capture;
+pub mod collector;
 pub mod config;
 pub mod defrag;
 pub mod dissector;
+pub mod engine;
+mod entry;
+mod fingerprint;
+mod key;
 pub mod model;
+pub mod run;
+mod side;
 pub mod signature;
 pub mod sink;
+mod stream;
 pub mod time;
+mod wheel;
+
+pub use collector::Collector;
+/// The protocols' bytes, for sinks that look into [`Body`].
+pub use ottoscope_wire as wire;
 
 pub use config::{Config, Prefix};
+pub use engine::{Engine, Frame, Shard, Summary};
 pub use model::{
     Anomaly, Bin, Body, Direction, Facts, Flow, FlowEnd, FlowId, Message, NameSource, Side, Tally,
     Transport, Tunnel,

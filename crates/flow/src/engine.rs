@@ -1,0 +1,746 @@
+//! The flow table and what happens to a packet in it.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use ottoscope_wire::packet::{self, Decoded, Packet};
+use ottoscope_wire::{LinkType, WireError};
+
+use crate::config::Config;
+use crate::defrag::{Datagram, Defrag, Outcome};
+use crate::dissector::{ALL, Emit, Emitted, Match, Probe, Progress, signature::SignatureSet};
+use crate::entry::{Detail, Entry, Fit, Live, Reader};
+use crate::key::FlowKey;
+use crate::model::{
+    Anomaly, Direction, Facts, Flow, FlowEnd, FlowId, Message, Side, Tally, Transport,
+};
+use crate::sink::Sink;
+use crate::stream::{Piece, Stream, Taken};
+use crate::time::Timestamp;
+use crate::wheel::{Timer, Wheel};
+
+/// Payload packets after which an unrecognised flow costs only counters.
+const LOOK_PACKETS: u32 = 16;
+
+/// Bytes of one direction after which an unrecognised TCP flow costs only counters.
+const LOOK_BYTES: usize = 8 * 1024;
+
+/// Rows of anomalies a worker hands over; what comes on top is counted.
+const ANOMALY_ROWS: u64 = 100_000;
+
+/// A frame as captured.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// Time of capture.
+    pub at: Timestamp,
+    /// What the bytes begin with.
+    pub link: LinkType,
+    /// Index of the capture among the run's inputs.
+    pub capture: u32,
+    /// Length on the wire in bytes.
+    pub wire_len: u32,
+    /// Captured bytes.
+    pub bytes: &'a [u8],
+}
+
+/// Which flows an engine keeps: those whose hash falls to `index` of `count` workers.
+#[derive(Debug, Clone)]
+pub struct Shard {
+    /// This worker.
+    pub index: usize,
+    /// Number of workers.
+    pub count: usize,
+    /// Shared by all workers of a run.
+    pub hash: foldhash::fast::RandomState,
+}
+
+impl Shard {
+    /// The only worker.
+    pub fn single() -> Self {
+        Shard { index: 0, count: 1, hash: foldhash::fast::RandomState::default() }
+    }
+
+    fn owns(&self, hash: u64) -> bool {
+        self.count == 1 || ((hash >> 32) * self.count as u64) >> 32 == self.index as u64
+    }
+}
+
+/// Packets of one capture by what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CaptureTally {
+    /// Packets that are not IP.
+    pub not_ip: u64,
+    /// Packets whose headers could not be read.
+    pub undecoded: u64,
+}
+
+/// What an engine did, beside what its sink received.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// By index of the capture. Every worker sees every packet, so these are not to be added up.
+    pub captures: Vec<CaptureTally>,
+    /// Flows handed over.
+    pub flows: u64,
+    /// Messages handed over.
+    pub messages: u64,
+    /// Anomalies handed over.
+    pub anomalies: u64,
+    /// Anomalies beyond the limit, only counted.
+    pub anomalies_dropped: u64,
+    /// Flows ended early to stay within [`Config::max_flows`].
+    pub evicted: u64,
+    /// Most flows held at once.
+    pub peak_flows: u64,
+    /// Bytes of the inline part of a flow in the table.
+    pub bytes_per_entry: u64,
+}
+
+/// A flow table with dissectors, fed frame by frame. One to a worker; `S` receives the results.
+pub struct Engine<S: Sink> {
+    config: Config,
+    signatures: Arc<SignatureSet>,
+    shard: Shard,
+    sink: S,
+    index: HashTable<u32>,
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    wheel: Wheel,
+    fired: Vec<Timer>,
+    defrag: Defrag,
+    buffered: usize,
+    scratch: Flow,
+    summary: Summary,
+    capture: u32,
+}
+
+impl<S: Sink> Engine<S> {
+    /// An empty table.
+    pub fn new(config: Config, signatures: Arc<SignatureSet>, shard: Shard, sink: S) -> Self {
+        Engine {
+            config,
+            signatures,
+            shard,
+            sink,
+            index: HashTable::new(),
+            entries: Vec::new(),
+            free: Vec::new(),
+            wheel: Wheel::new(),
+            fired: Vec::new(),
+            defrag: Defrag::default(),
+            buffered: 0,
+            scratch: blank(),
+            summary: Summary { bytes_per_entry: size_of::<Entry>() as u64, ..Summary::default() },
+            capture: 0,
+        }
+    }
+
+    /// The sink.
+    pub fn sink(&mut self) -> &mut S {
+        &mut self.sink
+    }
+
+    /// Takes one frame.
+    ///
+    /// # Errors
+    /// Only what the sink reports.
+    pub fn frame(&mut self, frame: &Frame<'_>) -> Result<(), S::Error> {
+        self.capture = frame.capture;
+        self.tick(frame.at)?;
+        match packet::decode(frame.link, frame.bytes) {
+            Ok(Decoded::Packet(packet)) => {
+                self.packet(&packet, frame.at, 1, u64::from(frame.wire_len))
+            }
+            Ok(Decoded::Fragment(fragment)) => {
+                let outcome = self.defrag.push(&fragment, frame.at, frame.wire_len);
+                self.troubles(frame.capture)?;
+                match outcome {
+                    Outcome::Complete(whole) => {
+                        let result = self.datagram(&whole, frame);
+                        self.defrag.recycle(whole);
+                        result
+                    }
+                    Outcome::Pending => Ok(()),
+                    Outcome::Dropped(error) => self.broken(frame, error, &[]),
+                }
+            }
+            Ok(Decoded::NotIp(_)) => {
+                self.capture_tally(frame.capture).not_ip += 1;
+                Ok(())
+            }
+            Err(error) => {
+                self.capture_tally(frame.capture).undecoded += 1;
+                self.broken(frame, error, frame.bytes.get(error.offset..).unwrap_or(&[]))
+            }
+        }
+    }
+
+    /// Hands over an anomaly found outside the table (a cut record, say). Only the first worker
+    /// passes it on.
+    ///
+    /// # Errors
+    /// Only what the sink reports.
+    pub fn outside(
+        &mut self,
+        at: Timestamp,
+        capture: u32,
+        error: WireError,
+    ) -> Result<(), S::Error> {
+        if self.shard.index != 0 || !self.summary.anomaly_fits() {
+            return Ok(());
+        }
+        self.sink.anomaly(&Anomaly { at, capture, flow: None, error, head: &[] })
+    }
+
+    /// Ends every flow and returns the sink and what was done.
+    ///
+    /// # Errors
+    /// Only what the sink reports.
+    pub fn finish(mut self) -> Result<(S, Summary), S::Error> {
+        self.defrag.finish();
+        self.troubles(self.capture)?;
+        let now = Timestamp::from_parts(self.wheel.now(), 0);
+        for i in 0..self.entries.len() {
+            if self.entries[i].used {
+                let end = self.entries[i].silent_end(now, &self.config);
+                self.end(i as u32, end)?;
+            }
+        }
+        Ok((self.sink, self.summary))
+    }
+
+    /// Takes a datagram put together from fragments.
+    fn datagram(&mut self, whole: &Datagram, frame: &Frame<'_>) -> Result<(), S::Error> {
+        match packet::decode_reassembled(&whole.head, &whole.payload, whole.payload_len) {
+            Ok(Decoded::Packet(packet)) => {
+                self.packet(&packet, frame.at, whole.packets, whole.wire_bytes)
+            }
+            Ok(_) => Ok(()),
+            Err(error) => self.broken(frame, error, &[]),
+        }
+    }
+
+    /// Hands over what the reassembly of fragments gave up or found odd.
+    fn troubles(&mut self, capture: u32) -> Result<(), S::Error> {
+        for trouble in self.defrag.troubles() {
+            if self.shard.index == 0 && self.summary.anomaly_fits() {
+                let (at, error) = (trouble.first, trouble.error);
+                self.sink.anomaly(&Anomaly { at, capture, flow: None, error, head: &[] })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn capture_tally(&mut self, capture: u32) -> &mut CaptureTally {
+        let i = capture as usize;
+        if self.summary.captures.len() <= i {
+            self.summary.captures.resize(i + 1, CaptureTally::default());
+        }
+        &mut self.summary.captures[i]
+    }
+
+    fn broken(
+        &mut self,
+        frame: &Frame<'_>,
+        error: WireError,
+        bytes: &[u8],
+    ) -> Result<(), S::Error> {
+        if self.shard.index != 0 || !self.summary.anomaly_fits() {
+            return Ok(());
+        }
+        let head = if error.layer.holds_addresses() { &[] } else { bytes };
+        let anomaly = Anomaly { at: frame.at, capture: frame.capture, flow: None, error, head };
+        self.sink.anomaly(&anomaly)
+    }
+
+    /// Lets time pass: ends the flows that have been silent too long.
+    fn tick(&mut self, at: Timestamp) -> Result<(), S::Error> {
+        let Some(second) = self.wheel.observe(at.seconds()) else { return Ok(()) };
+        let mut fired = std::mem::take(&mut self.fired);
+        self.wheel.advance(second, &mut fired);
+        for timer in fired.drain(..) {
+            let entry = &self.entries[timer.0 as usize];
+            if entry.generation != timer.1 {
+                continue;
+            }
+            let due = entry.last + entry.timeout(&self.config);
+            if due.seconds() < second {
+                let end = entry.silent_end(Timestamp(i64::MAX), &self.config);
+                self.end(timer.0, end)?;
+            } else {
+                self.wheel.insert(timer, due.seconds() + 1);
+            }
+        }
+        self.fired = fired;
+        Ok(())
+    }
+
+    fn packet(
+        &mut self,
+        packet: &Packet<'_>,
+        at: Timestamp,
+        packets: u32,
+        frame_bytes: u64,
+    ) -> Result<(), S::Error> {
+        let (key, forward) = FlowKey::new(
+            (packet.source, packet.source_port),
+            (packet.destination, packet.destination_port),
+            packet.ip_protocol,
+        );
+        let hash = key.hash(&self.shard.hash);
+        if !self.shard.owns(hash) {
+            return Ok(());
+        }
+        let found = self.index.find(hash, |&i| self.entries[i as usize].key == key).copied();
+        let slot = match found {
+            Some(i) => {
+                let entry = &self.entries[i as usize];
+                match entry.fits(entry.direction(forward), packet, at, &self.config) {
+                    Fit::Same => i,
+                    Fit::Next(end) => {
+                        self.end(i, end)?;
+                        self.begin(key, hash, forward, packet, at)?
+                    }
+                }
+            }
+            None => self.begin(key, hash, forward, packet, at)?,
+        };
+        let entry = &mut self.entries[slot as usize];
+        let direction = entry.direction(forward);
+        if let Some(bin) = entry.count(direction, packet, at, packets, frame_bytes, &self.config) {
+            self.sink.bin(&bin)?;
+        }
+        if entry.just_closed() {
+            // Its short wait for strays begins; the long timer is void.
+            entry.generation = entry.generation.wrapping_add(1);
+            let due = at + entry.timeout(&self.config);
+            self.wheel.insert((slot, entry.generation), due.seconds() + 1);
+        }
+        if self.entries[slot as usize].live.is_some() {
+            self.read(slot, direction, packet, at)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a new flow into the table.
+    fn begin(
+        &mut self,
+        key: FlowKey,
+        hash: u64,
+        forward: bool,
+        packet: &Packet<'_>,
+        at: Timestamp,
+    ) -> Result<u32, S::Error> {
+        if self.index.len() >= self.config.max_flows {
+            self.evict()?;
+        }
+        let mut entry = Entry::new(key, hash, forward, packet, at, &self.config);
+        if matches!(entry.transport(), Transport::Tcp | Transport::Udp) {
+            entry.live = Some(Box::new(Live {
+                streams: [Stream::default(), Stream::default()],
+                reader: Reader::Probing([0; 2]),
+                opener: entry.direction(forward),
+                looked: 0,
+            }));
+        }
+        let due = at + entry.timeout(&self.config);
+        let slot = if let Some(slot) = self.free.pop() {
+            let place = &mut self.entries[slot as usize];
+            entry.generation = place.generation;
+            *place = entry;
+            slot
+        } else {
+            self.entries.push(entry);
+            (self.entries.len() - 1) as u32
+        };
+        self.wheel.insert((slot, self.entries[slot as usize].generation), due.seconds() + 1);
+        let entries = &self.entries;
+        self.index.insert_unique(hash, slot, |&i| entries[i as usize].hash);
+        self.summary.peak_flows = self.summary.peak_flows.max(self.index.len() as u64);
+        Ok(slot)
+    }
+
+    /// Ends the flows that would expire next, to make room.
+    fn evict(&mut self) -> Result<(), S::Error> {
+        let mut due = Vec::new();
+        self.wheel.next_due(&mut due);
+        for (slot, generation) in due {
+            if self.entries[slot as usize].generation == generation {
+                self.summary.evicted += 1;
+                self.end(slot, FlowEnd::Evicted)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a flow out of the table and hands it over.
+    fn end(&mut self, slot: u32, end: FlowEnd) -> Result<(), S::Error> {
+        let entry = &mut self.entries[slot as usize];
+        entry.used = false;
+        entry.generation = entry.generation.wrapping_add(1);
+        let hash = entry.hash;
+        if let Ok(found) = self.index.find_entry(hash, |&i| i == slot) {
+            found.remove();
+        }
+        self.close(slot)?;
+        let entry = &mut self.entries[slot as usize];
+        if let Some(bin) = entry.take_bin(&self.config) {
+            self.sink.bin(&bin)?;
+        }
+        entry.describe(&mut self.scratch, &self.config);
+        entry.hand_over(&mut self.scratch);
+        self.scratch.end = end;
+        self.free.push(slot);
+        self.summary.flows += 1;
+        let result = self.sink.flow(&self.scratch);
+        let flow = &mut self.scratch;
+        flow.facts = Facts::default();
+        flow.heads = [Box::default(), Box::default()];
+        (flow.sample, flow.sizes, flow.syn_fingerprint) = (None, None, None);
+        result
+    }
+
+    /// Lets the dissector say its last words.
+    fn close(&mut self, slot: u32) -> Result<(), S::Error> {
+        let Some(live) = self.entries[slot as usize].live.take() else { return Ok(()) };
+        self.buffered -= live.streams.iter().map(Stream::held).sum::<usize>();
+        let Reader::Reading(mut dissector, _) = live.reader else { return Ok(()) };
+        let at = self.entries[slot as usize].last;
+        self.with_emit(slot, |emit| dissector.close(at, emit)).1
+    }
+
+    /// Offers a packet's payload to whoever reads the flow.
+    fn read(
+        &mut self,
+        slot: u32,
+        direction: Direction,
+        packet: &Packet<'_>,
+        at: Timestamp,
+    ) -> Result<(), S::Error> {
+        let Some(mut live) = self.entries[slot as usize].live.take() else { return Ok(()) };
+        let before: usize = live.streams.iter().map(Stream::held).sum();
+        let signatures = Arc::clone(&self.signatures);
+        let limit =
+            if self.buffered > self.config.total_buffer { 0 } else { self.config.stream_buffer };
+        let ports = self.entries[slot as usize].ports();
+        let (keep, result) = self.with_emit(slot, |emit| {
+            let mut session = Session {
+                reader: &mut live.reader,
+                looked: &mut live.looked,
+                signatures: &signatures,
+                transport: Transport::from_ip(packet.ip_protocol),
+                ports,
+                at,
+                emit,
+            };
+            if packet.ip_protocol == 6 {
+                session.segment(&mut live.streams, live.opener, direction, packet, limit)
+            } else {
+                session.datagram(direction, packet)
+            }
+        });
+        let after: usize = live.streams.iter().map(Stream::held).sum();
+        if keep {
+            self.buffered = self.buffered + after - before;
+            self.entries[slot as usize].live = Some(live);
+        } else {
+            self.buffered -= before;
+            if let Reader::Reading(mut dissector, _) = live.reader {
+                let closed = self.with_emit(slot, |emit| dissector.close(at, emit)).1;
+                return result.and(closed);
+            }
+        }
+        result
+    }
+
+    /// Runs `work` with an [`Emit`] that leads to the sink, and reports the sink's first error.
+    fn with_emit<T>(
+        &mut self,
+        slot: u32,
+        work: impl FnOnce(&mut Emit<'_>) -> T,
+    ) -> (T, Result<(), S::Error>) {
+        let Engine { config, sink, entries, scratch, summary, capture, .. } = self;
+        let entry = &mut entries[slot as usize];
+        let mut detail: Box<Detail> = entry.detail.take().unwrap_or_default();
+        let ports = entry.ports();
+        let entry_ref: &Entry = entry;
+        let id = entry_ref.id(config);
+        let state = RefCell::new((sink, summary, None::<S::Error>));
+        let mut messages =
+            |at: Timestamp, direction: Direction, facts: &mut Facts, m: &Emitted<'_>| {
+                let (sink, summary, failed) = &mut *state.borrow_mut();
+                if failed.is_some() {
+                    return;
+                }
+                entry_ref.describe(scratch, config);
+                std::mem::swap(&mut scratch.facts, facts);
+                let message = Message {
+                    flow: scratch,
+                    at,
+                    direction,
+                    protocol: m.protocol,
+                    kind: m.kind,
+                    name: m.name,
+                    opcode: m.opcode,
+                    sequence: m.sequence,
+                    len: m.len,
+                    head: m.head,
+                    body: m.body,
+                };
+                summary.messages += 1;
+                *failed = sink.message(&message).err();
+                std::mem::swap(&mut scratch.facts, facts);
+            };
+        let capture = *capture;
+        let mut anomalies = |at: Timestamp, error: WireError, bytes: &[u8]| {
+            let (sink, summary, failed) = &mut *state.borrow_mut();
+            if failed.is_none() && summary.anomaly_fits() {
+                let anomaly = Anomaly { at, capture, flow: Some(id), error, head: bytes };
+                *failed = sink.anomaly(&anomaly).err();
+            }
+        };
+        let mut emit = Emit {
+            facts: &mut detail.facts,
+            transport: entry_ref.transport(),
+            ports,
+            every_packet: config.every_packet,
+            messages: &mut messages,
+            anomalies: &mut anomalies,
+        };
+        let done = work(&mut emit);
+        let failed = state.into_inner().2;
+        entry.detail = Some(detail);
+        (done, failed.map_or(Ok(()), Err))
+    }
+}
+
+impl Summary {
+    fn anomaly_fits(&mut self) -> bool {
+        if self.anomalies < ANOMALY_ROWS {
+            self.anomalies += 1;
+            true
+        } else {
+            self.anomalies_dropped += 1;
+            false
+        }
+    }
+}
+
+/// One packet's way through probing and dissection.
+struct Session<'s, 'e> {
+    reader: &'s mut Reader,
+    looked: &'s mut u32,
+    signatures: &'s Arc<SignatureSet>,
+    transport: Transport,
+    ports: (u16, u16),
+    at: Timestamp,
+    emit: &'s mut Emit<'e>,
+}
+
+impl Session<'_, '_> {
+    /// Reads a datagram. Returns whether the flow is still worth reading.
+    fn datagram(&mut self, direction: Direction, packet: &Packet<'_>) -> bool {
+        if packet.payload.is_empty() {
+            return true;
+        }
+        *self.looked += 1;
+        if matches!(self.reader, Reader::Probing(_)) {
+            // A later datagram may be what an earlier one was not.
+            *self.reader = Reader::Probing([0; 2]);
+        }
+        !matches!(self.offer(direction, packet.payload), Taken::Stop)
+            && (matches!(self.reader, Reader::Reading(..)) || *self.looked < LOOK_PACKETS)
+    }
+
+    /// Reads a TCP segment. Returns whether the flow is still worth reading.
+    fn segment(
+        &mut self,
+        streams: &mut [Stream; 2],
+        opener: Direction,
+        direction: Direction,
+        packet: &Packet<'_>,
+        limit: usize,
+    ) -> bool {
+        let d = direction.index();
+        let tcp = &packet.tcp;
+        if tcp.flags & packet::Tcp::SYN != 0 {
+            streams[d].start(tcp.seq.wrapping_add(1));
+        }
+        let probing = matches!(self.reader, Reader::Probing(_));
+        let mut taken = Taken::Used(0);
+        if tcp.flags & packet::Tcp::ACK != 0 && tcp.flags & packet::Tcp::SYN == 0 {
+            let mut read = |piece: Piece<'_>| self.piece(direction.flipped(), &piece);
+            taken = streams[1 - d].acknowledged(tcp.ack, limit, &mut read);
+        }
+        if packet.payload_len > 0 && matches!(taken, Taken::Used(_)) {
+            *self.looked += 1;
+            let sequence = tcp.seq.wrapping_add(u32::from(tcp.flags & packet::Tcp::SYN != 0));
+            let mut read = |piece: Piece<'_>| self.piece(direction, &piece);
+            taken = streams[d].segment(
+                sequence,
+                packet.payload,
+                packet.payload_len as usize,
+                limit,
+                &mut read,
+            );
+        }
+        if probing && matches!(self.reader, Reader::Reading(..)) {
+            // What the other direction held back while nobody read it.
+            for side in [opener, opener.flipped()] {
+                if matches!(taken, Taken::Used(_)) && side != direction {
+                    let mut read = |piece: Piece<'_>| self.piece(side, &piece);
+                    taken = streams[side.index()].again(&mut read);
+                }
+            }
+        }
+        match *self.reader {
+            Reader::Probing(no) => {
+                let all = self.rejected_by_all();
+                let silent = |d: usize| streams[d].unused().is_empty() || no[d] == all;
+                let hopeless = silent(0) && silent(1) && (no[0] == all || no[1] == all);
+                let long = streams.iter().any(|s| s.unused().len() > LOOK_BYTES);
+                matches!(taken, Taken::Used(_))
+                    && !long
+                    && *self.looked < LOOK_PACKETS
+                    && !(hopeless && *self.looked > 2)
+            }
+            Reader::Reading(..) => matches!(taken, Taken::Used(_)),
+        }
+    }
+
+    fn rejected_by_all(&self) -> u64 {
+        let mut all = 1 << SIGNATURE_BIT;
+        for (i, protocol) in ALL.iter().enumerate() {
+            if protocol.transports.contains(&self.transport) {
+                all |= 1 << i;
+            }
+        }
+        all
+    }
+
+    fn piece(&mut self, direction: Direction, piece: &Piece<'_>) -> Taken {
+        match piece {
+            Piece::Bytes(bytes) => self.offer(direction, bytes),
+            Piece::Gap(missing) => match &mut *self.reader {
+                Reader::Probing(_) => Taken::Used(0),
+                Reader::Reading(dissector, _) => {
+                    match dissector.gap(direction, *missing, self.emit) {
+                        Progress::Done => Taken::Stop,
+                        Progress::Used(_) => Taken::Used(0),
+                        Progress::Switch(_) | Progress::NotMine => {
+                            *self.reader = Reader::Probing([0; 2]);
+                            Taken::Used(0)
+                        }
+                    }
+                }
+            },
+        }
+    }
+
+    /// Offers in-order bytes (or a datagram) to the dissector, finding one first where there is
+    /// none. Loops where a dissector hands over to another.
+    fn offer(&mut self, direction: Direction, bytes: &[u8]) -> Taken {
+        let mut used = 0;
+        // Each turn uses bytes or rejects a protocol, so this ends; the bound is a belt.
+        for _ in 0..2 * ALL.len() + 4 {
+            let rest = &bytes[used..];
+            if rest.is_empty() {
+                break;
+            }
+            match &mut *self.reader {
+                Reader::Probing(no) => {
+                    let probe = Probe {
+                        transport: self.transport,
+                        direction,
+                        server_port: self.ports.1,
+                        client_port: self.ports.0,
+                        bytes: rest,
+                    };
+                    match find(&probe, &mut no[direction.index()], self.signatures) {
+                        Some(reader) => *self.reader = reader,
+                        None => break,
+                    }
+                }
+                Reader::Reading(dissector, index) => {
+                    let index = *index;
+                    match dissector.data(self.at, direction, rest, self.emit) {
+                        Progress::Used(n) => {
+                            used += n.min(rest.len());
+                            break;
+                        }
+                        Progress::Done => return Taken::Stop,
+                        Progress::Switch(n) => {
+                            used += n.min(rest.len());
+                            *self.reader = Reader::Probing([0; 2]);
+                        }
+                        Progress::NotMine => {
+                            let bit = 1 << index.min(SIGNATURE_BIT);
+                            *self.reader = Reader::Probing([bit; 2]);
+                        }
+                    }
+                }
+            }
+        }
+        Taken::Used(used)
+    }
+}
+
+/// Bit of the catalogue's signatures among the protocols that said no.
+const SIGNATURE_BIT: usize = 63;
+
+/// The first protocol that knows the bytes, then the catalogue's signatures.
+fn find(probe: &Probe<'_>, no: &mut u64, signatures: &Arc<SignatureSet>) -> Option<Reader> {
+    let mut open = false;
+    for (i, protocol) in ALL.iter().enumerate() {
+        if *no >> i & 1 == 1 || !protocol.transports.contains(&probe.transport) {
+            continue;
+        }
+        match (protocol.probe)(probe) {
+            Match::Yes => return Some(Reader::Reading((protocol.open)(), i)),
+            Match::No => *no |= 1 << i,
+            Match::Maybe => open = true,
+        }
+    }
+    if *no >> SIGNATURE_BIT & 1 == 0 && !open {
+        match signatures.probe(probe) {
+            (Match::Yes, Some(dissector)) => {
+                return Some(Reader::Reading(dissector, SIGNATURE_BIT));
+            }
+            (Match::No, _) => *no |= 1 << SIGNATURE_BIT,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn blank() -> Flow {
+    let none = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    Flow {
+        id: FlowId(0),
+        first: Timestamp(0),
+        last: Timestamp(0),
+        transport: Transport::Other(0),
+        client: none,
+        client_port: 0,
+        server: none,
+        server_port: 0,
+        up: Tally::default(),
+        down: Tally::default(),
+        side: Side::First,
+        end: FlowEnd::CaptureEnd,
+        facts: Facts::default(),
+        rtt_server: None,
+        rtt_client: None,
+        rtt_data: None,
+        syn_fingerprint: None,
+        tunnel: None,
+        vlan: None,
+        heads: [Box::default(), Box::default()],
+        sample: None,
+        sizes: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! What verbs share on their way in: captures, catalogue, signatures.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ottoscope_catalog::Catalog;
+use ottoscope_flow::capture::{CaptureError, Captures, Input, Options};
+use ottoscope_flow::dissector::signature::SignatureSet;
+
+use crate::hint::hinted;
+
+/// A flag that Ctrl-C and SIGTERM set. The first signal asks for an orderly end, the second
+/// ends at once.
+pub(crate) fn stop_flag() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&flag);
+    let set = ctrlc::set_handler(move || {
+        if seen.swap(true, Ordering::SeqCst) {
+            #[allow(clippy::exit)] // asked for twice: nothing is left to tidy
+            std::process::exit(130);
+        }
+    });
+    if set.is_err() {
+        // No handler, no orderly end; everything else works.
+    }
+    flag
+}
+
+/// The inputs behind the arguments: globs that the shell left alone are expanded.
+pub(crate) fn inputs(arguments: &[String]) -> anyhow::Result<Vec<Input>> {
+    let mut inputs = Vec::new();
+    for argument in arguments {
+        let path = Path::new(argument);
+        let pattern = argument.contains(['*', '?', '[']) && !path.exists();
+        if !pattern {
+            inputs.push(Input::from(path));
+            continue;
+        }
+        let matches = glob::glob(argument)
+            .map_err(|e| hinted(format!("`{argument}` is not a pattern: {e}"), "quote the path"))?;
+        let before = inputs.len();
+        for path in matches {
+            inputs.push(Input::Path(path?));
+        }
+        if inputs.len() == before {
+            return Err(hinted(
+                format!("no file matches `{argument}`"),
+                "is the pattern right, from this folder?",
+            ));
+        }
+    }
+    Ok(inputs)
+}
+
+/// Opens captures as one time line.
+pub(crate) fn captures(arguments: &[String], options: Options) -> anyhow::Result<Captures> {
+    Captures::open(&inputs(arguments)?, options).map_err(capture_error)
+}
+
+/// A capture error with its hint.
+pub(crate) fn capture_error(error: CaptureError) -> anyhow::Error {
+    match error.hint() {
+        Some(hint) => hinted(error.to_string(), hint),
+        None => error.into(),
+    }
+}
+
+/// The shipped catalogue with `files` on top.
+pub(crate) fn catalog(files: &[PathBuf]) -> anyhow::Result<Catalog> {
+    Ok(Catalog::load(true, files)?)
+}
+
+/// The catalogue's signatures as the engine runs them.
+pub(crate) fn signatures(catalog: &Catalog) -> Arc<SignatureSet> {
+    Arc::new(SignatureSet::new(catalog.signatures()))
+}
+
+/// Fails when the catalogue has no app of this id, naming those that sound alike.
+pub(crate) fn known_app(catalog: &Catalog, id: &str) -> anyhow::Result<()> {
+    if catalog.app(id).is_some() {
+        return Ok(());
+    }
+    let mut known: Vec<&str> = catalog.apps().iter().map(|app| app.id.as_ref()).collect();
+    known.sort_unstable();
+    Err(hinted(format!("no app named `{id}`"), format!("there are: {}", known.join(", "))))
+}
