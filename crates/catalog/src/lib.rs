@@ -6,6 +6,7 @@
 //! name in Rust: an app nobody wrote code for works from TOML alone.
 
 mod aged;
+mod check;
 mod compile;
 mod day;
 mod dns_map;
@@ -20,6 +21,7 @@ mod payload;
 mod prefixes;
 pub mod schema;
 
+pub use check::{Finding, Severity, TestReport};
 pub use compile::{AgentRule, App, Catalog, SignatureRule, TaskRule, to_toml};
 pub use dns_map::NameLearned;
 pub use error::CatalogError;

@@ -467,9 +467,12 @@ pub struct Example {
     /// Which way the payload went; `up` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Way>,
-    /// Server port of the payload.
+    /// Server port of the payload; the signature's first where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// What carried the payload; either where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<Carrier>,
     /// Expected service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
