@@ -7,6 +7,11 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../fuzz/src/hex.rs"]
+mod hex; // one reader of seeds for both
+
+use hex::unhex;
+
 use crate::shell::{self, Result, command, installed, option, output, root};
 
 /// As cargo-fuzz 0.13 sets them: coverage for libFuzzer, debug assertions and overflow checks
@@ -105,17 +110,6 @@ fn plant(target: &str) -> Result<std::path::PathBuf> {
     Ok(corpus)
 }
 
-/// Bytes from hex digits; white space and what follows a `#` are ignored.
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let code = text.lines().map(|line| line.split('#').next().unwrap_or_default());
-    let digits: Vec<char> = code.flat_map(str::chars).filter(|c| !c.is_whitespace()).collect();
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    let byte = |pair: &[char]| Some((pair[0].to_digit(16)? * 16 + pair[1].to_digit(16)?) as u8);
-    digits.chunks(2).map(byte).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +120,9 @@ mod tests {
             assert_eq!(unhex(text).as_deref(), expected, "{text}");
         };
         check("# a DNS header\n12 34 0100 # flags\nFF", Some(&[0x12, 0x34, 1, 0, 0xff]));
+        check("\"a #\\r\\n\\\"\" 00 # remark", Some(b"a #\r\n\"\0"));
+        check("\"open", None);
+        check("\"\\x\"", None);
         check("", Some(&[]));
         check("1", None);
         check("zz", None);
