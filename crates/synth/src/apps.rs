@@ -1,6 +1,8 @@
 //! The users' applications: what wakes when, and which flows it starts.
 
+mod call;
 pub(crate) mod dns;
+mod load;
 mod quic;
 mod tls;
 mod web;
@@ -23,6 +25,8 @@ enum Kind {
     WhatsApp(whatsapp::State),
     WeChatLong { mmtls: bool },
     WeChatShort { mmtls: bool },
+    Call,
+    Load { left: u64, period: i64 },
 }
 
 pub(crate) const SECOND: i64 = 1_000_000_000;
@@ -51,6 +55,16 @@ pub(crate) fn cast(scenario: &Scenario, begin: i64, rng: &mut Rng) -> Vec<(i64, 
                 add(at, Kind::WeChatShort { mmtls }, own.fork());
             }
         }
+        if own.chance(scenario.calls.share) && scenario.calls.per_hour > 0.0 {
+            let at = begin + wait(scenario.calls.per_hour, &mut own);
+            add(at, Kind::Call, own.fork());
+        }
+    }
+    if scenario.load.flows > 0 {
+        let left = scenario.load.flows;
+        let period = (scenario.duration.0 / left as i64).max(1);
+        let kind = Kind::Load { left, period };
+        cast.push((begin + scenario.warm_up.0, Agent { user: 0, kind, rng: rng.fork() }));
     }
     cast
 }
@@ -78,6 +92,18 @@ impl Agent {
                     wechat::task(cx, self.user, *mmtls, now, rng);
                 }
                 Some(now + wait(cx.scenario.wechat.tasks_per_hour, rng))
+            }
+            Kind::Call => {
+                if rng.chance(cx.activity(now)) {
+                    call::call(cx, self.user, now, rng);
+                }
+                Some(now + wait(cx.scenario.calls.per_hour, rng))
+            }
+            Kind::Load { left, period } => {
+                load::flow(cx, self.user, now, rng);
+                self.user = (self.user + 1) % cx.scenario.users;
+                *left -= 1;
+                (*left > 0).then_some(now + *period)
             }
         }
     }

@@ -579,8 +579,11 @@ impl Scenario {
         if self.duration.0 == 0 {
             return error("`duration` is zero".to_owned());
         }
-        if self.wechat.heartbeat < Duration::seconds(1) || self.wechat.connection.0 == 0 {
-            return error("`wechat.heartbeat` and `wechat.connection` need a second or more".into());
+        if !(Duration::seconds(1)..=Duration::seconds(1500)).contains(&self.wechat.heartbeat) {
+            return error("`wechat.heartbeat` must lie between 1s and 25m".to_owned());
+        }
+        if self.wechat.connection < Duration::seconds(1) || self.calls.length.0 == 0 {
+            return error("`wechat.connection` and `calls.length` need a second or more".to_owned());
         }
         if !(Duration::millis(1)..=Duration::seconds(10)).contains(&self.network.client_rtt)
             || self.dns.resolver_rtt > Duration::seconds(10)

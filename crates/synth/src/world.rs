@@ -42,7 +42,7 @@ pub(crate) struct World {
     pub whatsapp_photo: Range<usize>,
     pub whatsapp_video: Range<usize>,
     pub wechat: WeChatHosts,
-    /// First address index of the eight call relays.
+    /// First address index of the eight call relays; those of peers follow.
     pub relays: u32,
     /// Addresses given out.
     addresses: u32,
@@ -77,6 +77,9 @@ const KINDS: &[&str] =
 const PARTS: &[&str] = &["cdn", "img", "static", "ads", "metrics", "fonts", "api", "video"];
 
 impl World {
+    /// Addresses that call peers have.
+    pub(crate) const PEERS: u32 = 512;
+
     pub(crate) fn new(scenario: &Scenario, rng: &mut Rng) -> Self {
         let mut world = World {
             hosts: Vec::new(),
@@ -89,7 +92,7 @@ impl World {
             relays: 0,
             addresses: 0,
         };
-        world.relays = world.take(8);
+        world.relays = world.take(8 + World::PEERS);
         world.web(scenario.web.sites as usize, rng);
         world.whatsapp();
         world.wechat();

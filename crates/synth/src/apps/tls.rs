@@ -53,11 +53,7 @@ pub(crate) fn open(hello: &Hello<'_>, rng: &mut Rng) -> VecDeque<Step> {
             .extensions
             .retain(|(kind, _)| *kind != extension::SUPPORTED_VERSIONS && *kind != extension::KEY_SHARE);
     }
-    let mut body = Vec::new();
-    client.emit(&mut body);
-    let mut first = Vec::new();
-    handshake(handshake_type::CLIENT_HELLO, &body, &mut first);
-    let first = record(content::HANDSHAKE, 0x0301, &first);
+    let first = first_record(&client);
     let think = rng.range(200_000, 3_000_000) as i64;
     let mut steps = VecDeque::new();
     let mut send = |side, delay, content| {
@@ -110,6 +106,21 @@ pub(crate) fn open(hello: &Hello<'_>, rng: &mut Rng) -> VecDeque<Step> {
         }
     }
     steps
+}
+
+/// A client hello alone.
+pub(crate) fn client_hello(name: &str, rng: &mut Rng) -> Step {
+    let client = ClientHelloRepr::new(Carrier::Tls, name, &["h2"], random(rng));
+    let content = Content::bytes(first_record(&client));
+    Step::Send { side: UP, delay: MILLI, content, mark: None }
+}
+
+fn first_record(client: &ClientHelloRepr) -> Vec<u8> {
+    let mut body = Vec::new();
+    client.emit(&mut body);
+    let mut message = Vec::new();
+    handshake(handshake_type::CLIENT_HELLO, &body, &mut message);
+    record(content::HANDSHAKE, 0x0301, &message)
 }
 
 /// One encrypted message.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{MILLI, SECOND, quic, tls};
-use crate::cell::{Context, Owner, Target};
+use crate::cell::{Context, Owner};
 use crate::content::Content;
 use crate::rng::Rng;
 use crate::tcp::{DOWN, Mark, Step, UP};
@@ -116,9 +116,4 @@ pub(crate) fn exchange(
         Step::Send { side: UP, delay: rng.range(1, 300) as i64 * MILLI, content: up, mark },
         Step::Send { side: DOWN, delay: think, content: down, mark },
     ]
-}
-
-/// The target moved to another port.
-pub(crate) fn at_port(target: Target, port: u16) -> Target {
-    Target { port, ..target }
 }

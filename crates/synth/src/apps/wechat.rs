@@ -35,16 +35,16 @@ const HEADER: u64 = 16;
 #[rustfmt::skip]
 const TASKS: &[Task] = &[
     Task { name: "send text", opcode: 237, path: "newsendmsg", long: (340.0, 221.0), http: None, weight: 10.0 },
-    Task { name: "receive text", opcode: SYNC, path: "newsync", long: (196.0, 358.0), http: Some((408.0, 580.0)), weight: 16.0 },
+    Task { name: "query servers", opcode: SYNC, path: "newsync", long: (196.0, 358.0), http: Some((408.0, 580.0)), weight: 16.0 },
     Task { name: "send picture", opcode: 9, path: "uploadmsgimg", long: (4935.0, 209.0), http: Some((5216.0, 401.0)), weight: 2.0 },
     Task { name: "receive picture", opcode: 10, path: "getmsgimg", long: (256.0, 38_645.0), http: Some((454.0, 41_693.0)), weight: 3.0 },
     Task { name: "send voice", opcode: 19, path: "uploadvoice", long: (2191.0, 183.0), http: Some((2823.0, 372.0)), weight: 4.0 },
-    Task { name: "receive voice", opcode: 20, path: "getvoice", long: (276.0, 27_143.0), http: Some((511.0, 37_248.0)), weight: 4.0 },
+    Task { name: "receive voice", opcode: 20, path: "downloadvoice", long: (276.0, 27_143.0), http: Some((511.0, 37_248.0)), weight: 4.0 },
     Task { name: "send video", opcode: 39, path: "uploadvideo", long: (16_405.0, 196.0), http: Some((17_465.0, 384.0)), weight: 0.3 },
-    Task { name: "receive video", opcode: 40, path: "getvideo", long: (231.0, 53_189.0), http: Some((430.0, 58_733.0)), weight: 0.4 },
+    Task { name: "receive video", opcode: 40, path: "downloadvideo", long: (231.0, 53_189.0), http: Some((430.0, 58_733.0)), weight: 0.4 },
     Task { name: "send emoji", opcode: 68, path: "sendemoji", long: (406.0, 183.0), http: Some((627.0, 370.0)), weight: 1.0 },
     Task { name: "refresh moments", opcode: 98, path: "mmsnstimeline", long: (360.0, 4200.0), http: Some((620.0, 4900.0)), weight: 4.0 },
-    Task { name: "report", opcode: 99, path: "reportstrategy", long: (900.0, 120.0), http: Some((1400.0, 300.0)), weight: 2.0 },
+    Task { name: "view a user", opcode: 99, path: "mmsnsuserpage", long: (300.0, 2600.0), http: Some((560.0, 3100.0)), weight: 1.0 },
 ];
 
 /// Opens the long connection; returns when the next one is due.
@@ -92,6 +92,9 @@ pub(crate) fn task(cx: &mut Context<'_>, user: u32, mmtls: bool, now: i64, rng: 
     if rng.chance(share) {
         short(cx, user, mmtls, now, rng);
     }
+    if rng.chance(MEDIA_ACCESS) {
+        media_access(cx, user, now, rng);
+    }
     let wanted = rng.exponential(photos);
     let count = wanted as u64 + u64::from(rng.chance(wanted.fract()));
     for _ in 0..count {
@@ -99,20 +102,46 @@ pub(crate) fn task(cx: &mut Context<'_>, user: u32, mmtls: bool, now: i64, rng: 
     }
 }
 
-/// A POST to a short server on a connection of its own.
+/// Third-party media by way of the support servers: as much volume as Table IV has them use.
+const MEDIA_ACCESS: f64 = 0.08;
+
+/// A POST to the support servers, which relay what third parties serve.
+fn media_access(cx: &mut Context<'_>, user: u32, now: i64, rng: &mut Rng) {
+    let path = format!("/cgi-bin/mmsupport-bin/readtemplate?t={:08x}", rng.next() as u32);
+    let sizes = (rng.range(300, 500), rng.log_normal(60_000.0, 1.0).clamp(800.0, 4e6) as u64);
+    let host = cx.world.wechat.support;
+    post(cx, user, (host, "support"), &path, sizes, ("media access", false), now, rng);
+}
+
+/// A task on a short server.
 fn short(cx: &mut Context<'_>, user: u32, mmtls: bool, now: i64, rng: &mut Rng) {
     let weight = |t: &Task| if t.http.is_some() { t.weight } else { 0.0 };
     let task = &TASKS[rng.weighted(TASKS.iter().map(weight))];
     let (mean_up, mean_down) = task.http.unwrap_or(task.long);
     let (up, down) = (around(mean_up, rng), around(mean_down, rng));
     let host = cx.world.wechat.short;
-    let target = cx.resolve(user, host, 80, now, rng);
-    let name = cx.world.hosts[host].name.clone();
     let path = if mmtls {
         format!("/mmtls/{:08x}", rng.next() as u32)
     } else {
         format!("/cgi-bin/micromsg-bin/{}", task.path)
     };
+    post(cx, user, (host, "short"), &path, (up, down), (task.name, mmtls), now, rng);
+}
+
+/// A POST on a connection of its own; `sizes` are whole requests and responses.
+#[allow(clippy::too_many_arguments)] // the parts of a request, each used once
+fn post(
+    cx: &mut Context<'_>,
+    user: u32,
+    (host, service): (usize, &'static str),
+    path: &str,
+    (up, down): (u64, u64),
+    (task, mmtls): (&'static str, bool),
+    now: i64,
+    rng: &mut Rng,
+) {
+    let target = cx.resolve(user, host, 80, now, rng);
+    let name = cx.world.hosts[host].name.clone();
     // Table V's sizes are those of whole requests and responses.
     let head = |body: u64| {
         format!(
@@ -136,7 +165,7 @@ fn short(cx: &mut Context<'_>, user: u32, mmtls: bool, now: i64, rng: &mut Rng) 
         request.extend([0x19, 0xf1, 0x04, 0, early as u8]);
         let mut response = answer(down).into_bytes();
         response.extend([0x16, 0xf1, 0x04, 0, 59]);
-        let mark = Mark::task(task.name);
+        let mark = Mark::task(task);
         let think = rng.range(3, 60) as i64 * MILLI;
         let content = Content::opaque(request, up - 5, rng.next());
         let reply = Content::opaque(response, down - 5, rng.next());
@@ -145,12 +174,12 @@ fn short(cx: &mut Context<'_>, user: u32, mmtls: bool, now: i64, rng: &mut Rng) 
             Step::Send { side: DOWN, delay: think, content: reply, mark },
         ])
     } else {
-        web::exchange(head(up), up, answer(down), down, Some(task.name), rng).into()
+        web::exchange(head(up), up, answer(down), down, Some(task), rng).into()
     };
     steps.push_back(Step::Close { side: DOWN, delay: 100_000 });
     let owner = Owner {
         app: "wechat",
-        service: "short",
+        service,
         protocol: "http",
         host: Some(host),
         says_name: true,
@@ -164,9 +193,9 @@ fn resource(cx: &mut Context<'_>, user: u32, now: i64, rng: &mut Rng) {
     let hosts = cx.world.wechat;
     // Table IV: 452 MB of head images over 14,430 users, 8,134 MB of photos over 25,480.
     let (host, task, mean) = if head_image {
-        (hosts.heads, "get head image", 4_000.0)
+        (hosts.heads, "get header images", 4_000.0)
     } else {
-        (hosts.photos, "get photo", 36_000.0)
+        (hosts.photos, "get photos", 36_000.0)
     };
     let target = cx.resolve(user, host, 80, now, rng);
     let name = cx.world.hosts[host].name.clone();
@@ -184,7 +213,7 @@ fn resource(cx: &mut Context<'_>, user: u32, now: i64, rng: &mut Rng) {
     steps.push_back(Step::Close { side: UP, delay: rng.range(1, 9) as i64 * SECOND });
     let owner = Owner {
         app: "wechat",
-        service: "resource",
+        service: if head_image { "header-images" } else { "moments" },
         protocol: "http",
         host: Some(host),
         says_name: true,
@@ -250,9 +279,9 @@ impl Long {
                 self.queue.push_back(Step::Send { side, delay: 4 * MILLI, content, mark: None });
             }
         }
-        self.ask("identify", IDENTIFY, 0xffff_fffe, (rng.range(220, 300), 48), 3 * MILLI, rng);
+        self.ask("connect to servers", IDENTIFY, 0xffff_fffe, (rng.range(220, 300), 48), 3 * MILLI, rng);
         self.sequence = 1;
-        self.ask("query news", SYNC, 1, (rng.range(300, 360), rng.range(200, 900)), MILLI, rng);
+        self.ask("query servers", SYNC, 1, (rng.range(300, 360), rng.range(200, 900)), MILLI, rng);
         self.next = ready + wait(self.rate, rng);
     }
 }
@@ -284,7 +313,7 @@ impl Script for Long {
             let sizes = (around(task.long.0, rng), around(task.long.1, rng));
             if task.opcode == SYNC {
                 // The server says that there is something, then the client fetches it.
-                let (content, mark) = self.message("push", PUSH, 0, 20, rng);
+                let (content, mark) = self.message("server push news", PUSH, 0, 20, rng);
                 self.queue.push_back(Step::Send { side: DOWN, delay, content, mark });
                 self.ask(task.name, task.opcode, self.sequence, sizes, 5 * MILLI, rng);
             } else {

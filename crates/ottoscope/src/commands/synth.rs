@@ -1,0 +1,165 @@
+//! `ottoscope synth`: a capture whose truth is known.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use ottoscope_synth::scenario::{BUILTIN, Duration, Encapsulation};
+use ottoscope_synth::{
+    DnsTruth, FlowTruth, JsonLines, Scenario, SynthError, Totals, TruthSink, generate,
+};
+
+use crate::hint::hinted;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ottoscope synth --list                                  the scenarios that come with it
+  ottoscope synth cell-minute -o cell.pcap                a small capture to try things on
+  ottoscope synth cell-day -o day.pcap --truth day.jsonl  and what is really in it
+  ottoscope synth mine.toml --users 5000 --gtp -o -       your own, to standard output")]
+pub(crate) struct SynthArgs {
+    /// A shipped scenario's name, or a scenario file
+    #[arg(value_name = "SCENARIO", required_unless_present = "list")]
+    scenario: Option<String>,
+    /// The capture to write, `-` for standard output
+    #[arg(short, long, value_name = "PCAP", required_unless_present = "list")]
+    output: Option<PathBuf>,
+    /// Also write the truth, as JSON lines
+    #[arg(long, value_name = "JSONL")]
+    truth: Option<PathBuf>,
+    /// Random seed; the scenario's own if not given
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Number of users instead of the scenario's
+    #[arg(long, value_name = "N")]
+    users: Option<u32>,
+    /// Length of the capture instead of the scenario's, as in 90s, 10m, 1h30m
+    #[arg(long, value_name = "TIME")]
+    duration: Option<Duration>,
+    /// Short flows to add instead of the scenario's
+    #[arg(long, value_name = "N")]
+    flows: Option<u64>,
+    /// Put users' packets into GTP-U tunnels
+    #[arg(long)]
+    gtp: bool,
+    /// List the shipped scenarios
+    #[arg(long)]
+    list: bool,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &SynthArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    if args.list {
+        for (name, text) in BUILTIN {
+            writeln!(out, "{name:14} {}", Scenario::from_toml(text)?.about)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (Some(name), Some(output)) = (&args.scenario, &args.output) else {
+        return Ok(ExitCode::FAILURE); // clap asks for both unless --list is given
+    };
+    let mut scenario = load(name)?;
+    scenario.users = args.users.unwrap_or(scenario.users);
+    scenario.duration = args.duration.unwrap_or(scenario.duration);
+    scenario.load.flows = args.flows.unwrap_or(scenario.load.flows);
+    if args.gtp {
+        scenario.capture.encapsulation = Encapsulation::GtpU;
+    }
+    scenario.check()?;
+    let seed = args.seed.unwrap_or(scenario.seed);
+    let truth = args.truth.as_deref().map(create).transpose()?;
+    let mut sink = Progress { truth: truth.map(|f| JsonLines(BufWriter::new(f))), bar: bar() };
+    let made = if output.as_os_str() == "-" {
+        generate(&scenario, seed, &mut io::stdout().lock(), &mut sink)
+    } else {
+        generate(&scenario, seed, &mut create(output)?, &mut sink)
+    };
+    sink.bar.finish_and_clear();
+    let totals = match made {
+        Ok(totals) => totals,
+        // `| head` is a normal way to end.
+        Err(SynthError::Capture(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot make `{name}`")),
+    };
+    if let Some(truth) = &mut sink.truth {
+        truth.0.flush().context("cannot write the truth")?;
+    }
+    let mut words = io::stderr().lock();
+    writeln!(
+        words,
+        "{} packets, {} bytes, {} flows of {} users; seed {seed}",
+        grouped(totals.packets),
+        grouped(totals.file),
+        grouped(totals.flows),
+        grouped(totals.users),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A file where one of that name exists, else a shipped scenario.
+fn load(name: &str) -> anyhow::Result<Scenario> {
+    let path = Path::new(name);
+    if path.is_file() {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the scenario {name}"))?;
+        return Scenario::from_toml(&text).with_context(|| format!("in the scenario {name}"));
+    }
+    Scenario::builtin(name).map_err(|error| {
+        hinted(
+            format!("{error}; nor is there a file of that name"),
+            "`ottoscope synth --list` says what each shipped scenario makes",
+        )
+    })
+}
+
+fn create(path: &Path) -> anyhow::Result<File> {
+    File::create(path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn bar() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{wide_bar} {percent} %  {eta}");
+    ProgressBar::new(1000).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Writes the truth where asked, and shows how far it is.
+struct Progress {
+    truth: Option<JsonLines<BufWriter<File>>>,
+    bar: ProgressBar,
+}
+
+impl TruthSink for Progress {
+    fn flow(&mut self, flow: &FlowTruth) -> io::Result<()> {
+        self.truth.as_mut().map_or(Ok(()), |truth| truth.flow(flow))
+    }
+    fn dns(&mut self, dns: &DnsTruth) -> io::Result<()> {
+        self.truth.as_mut().map_or(Ok(()), |truth| truth.dns(dns))
+    }
+    fn totals(&mut self, totals: &Totals) -> io::Result<()> {
+        self.truth.as_mut().map_or(Ok(()), |truth| truth.totals(totals))
+    }
+    fn progress(&mut self, done: f64) {
+        self.bar.set_position((done * 1000.0) as u64);
+    }
+}
