@@ -225,7 +225,7 @@ impl Defrag {
             return dropped(Reason::TooLarge);
         }
         // All but the last are a multiple of eight bytes long (RFC 791, 3.1; RFC 8200, 4.5).
-        if fragment.payload_len == 0 || (fragment.more && fragment.payload_len % 8 != 0) {
+        if fragment.payload_len == 0 || (fragment.more && !fragment.payload_len.is_multiple_of(8)) {
             return dropped(Reason::BadLength);
         }
         let key = Key::of(&fragment.head);

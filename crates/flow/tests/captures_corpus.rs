@@ -25,7 +25,9 @@ fn files(folder: &Path, out: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files(&path, out);
-        } else if path.to_string_lossy().contains(".pcap") || path.extension().is_some_and(|e| e == "cap") {
+        } else if path.to_string_lossy().contains(".pcap")
+            || path.extension().is_some_and(|e| e == "cap")
+        {
             out.push(path);
         }
     }
@@ -55,7 +57,9 @@ fn read(path: &Path) -> Result<Read, String> {
                     assert!(packet.payload.len() <= packet.payload_len as usize);
                 }
                 Ok(Decoded::Fragment(fragment)) => {
-                    if let Outcome::Complete(whole) = defrag.push(&fragment, record.at, record.wire_len) {
+                    if let Outcome::Complete(whole) =
+                        defrag.push(&fragment, record.at, record.wire_len)
+                    {
                         assert!(whole.packets > 1 || whole.wire_bytes > 0);
                         let _ = decode_reassembled(&whole.head, &whole.payload, whole.payload_len);
                         defrag.recycle(whole);
@@ -107,12 +111,18 @@ fn every_capture_is_read_to_its_end() {
             Ok(read) => {
                 packets += read.info.packets;
                 undecoded += read.undecoded;
-                let told = read.faults.iter().any(|fault| fault.layer == ottoscope_wire::Layer::Capture);
+                let told =
+                    read.faults.iter().any(|fault| fault.layer == ottoscope_wire::Layer::Capture);
                 assert_eq!(told, read.info.truncated, "{}", path.display());
                 if let Some(count) = counts.get(path)
                     && *count != read.info.packets
                 {
-                    println!("{}: {} packets, capinfos has {count}, {:?}", path.display(), read.info.packets, read.faults);
+                    println!(
+                        "{}: {} packets, capinfos has {count}, {:?}",
+                        path.display(),
+                        read.info.packets,
+                        read.faults
+                    );
                     if !told {
                         unequal.push(path);
                     }

@@ -189,13 +189,13 @@ impl Context {
 }
 
 /// Two bytes at `at`, network order.
-#[inline(always)]
+#[inline]
 pub(crate) fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|b| u16::from_be_bytes(*b))
 }
 
 /// Four bytes at `at`, network order.
-#[inline(always)]
+#[inline]
 pub(crate) fn be32(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|b| u32::from_be_bytes(*b))
 }

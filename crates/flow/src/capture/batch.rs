@@ -1,5 +1,7 @@
 //! Some records over one buffer.
 
+use std::sync::Arc;
+
 use ottoscope_wire::{LinkType, WireError};
 
 use crate::time::Timestamp;
@@ -70,5 +72,35 @@ impl Batch {
     /// What was wrong with the captures between or after these records.
     pub fn faults(&self) -> &[CaptureFault] {
         &self.faults
+    }
+}
+
+/// Batches kept for being used again.
+const KEPT: usize = 64;
+
+/// Hands out batches and gets their memory back once everybody has let go of them.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    kept: Vec<Arc<Batch>>,
+}
+
+impl Pool {
+    /// An empty batch.
+    pub(super) fn fresh(&mut self) -> Batch {
+        let free = self.kept.iter_mut().position(|batch| Arc::get_mut(batch).is_some());
+        let batch = free.and_then(|index| Arc::try_unwrap(self.kept.swap_remove(index)).ok());
+        let mut batch = batch.unwrap_or_default();
+        batch.reset(0);
+        batch
+    }
+
+    /// The batch for others to share.
+    pub(super) fn hand_over(&mut self, batch: Batch) -> Arc<Batch> {
+        let batch = Arc::new(batch);
+        if self.kept.len() >= KEPT {
+            self.kept.remove(0);
+        }
+        self.kept.push(Arc::clone(&batch));
+        batch
     }
 }

@@ -1,6 +1,6 @@
 //! Packets with their times, from capture files and interfaces.
 //!
-//! [`Captures`] makes one time line of many files; `live` does the same for an interface.
+//! [`Captures`] makes one time line of many files; [`live`] does the same for an interface.
 //! Both hand over [`Batch`]es: some hundred records over one buffer that is read once and never
 //! copied, so that one worker can walk it in place and many can share it.
 //!
@@ -13,6 +13,8 @@ mod batch;
 mod error;
 mod file;
 mod inputs;
+#[cfg(target_os = "linux")]
+pub mod live;
 mod pcap;
 mod pcapng;
 mod timeline;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::batch::{Batch, CaptureFault, Record};
+use super::batch::{Batch, CaptureFault, Pool, Record};
 use super::error::CaptureError;
 use super::file::{CHUNK, CaptureFile};
 use super::inputs::{self, Input};
@@ -14,8 +14,6 @@ use crate::time::Timestamp;
 
 /// Bytes read of each file to learn when it starts.
 const PEEK: usize = 4 * 1024;
-/// Batches kept for being used again.
-const POOL: usize = 64;
 
 /// Captures, read as one time line.
 ///
@@ -30,7 +28,7 @@ pub struct Captures {
     active: Vec<Active>,
     infos: Vec<CaptureInfo>,
     skipped: Vec<(PathBuf, CaptureError)>,
-    pool: Vec<Arc<Batch>>,
+    pool: Pool,
     faults: Vec<CaptureFault>,
 }
 
@@ -81,7 +79,7 @@ impl Captures {
             active: Vec::new(),
             infos: Vec::new(),
             skipped: Vec::new(),
-            pool: Vec::new(),
+            pool: Pool::default(),
             faults: Vec::new(),
         };
         for named in inputs::expand(inputs)? {
@@ -154,7 +152,7 @@ impl Captures {
             None => {
                 let capture = waiting.order.1;
                 let file = CaptureFile::open(&waiting.input, capture, &self.options)?;
-                let batch = self.fresh();
+                let batch = self.pool.fresh();
                 let mut active =
                     Active { file, capture, batch, cursor: 0, latest: Timestamp::default() };
                 active.refill(CHUNK)?;
@@ -166,23 +164,9 @@ impl Captures {
         Ok(())
     }
 
-    /// Memory for a batch: one that everybody has let go, or new.
-    fn fresh(&mut self) -> Batch {
-        let free = self.pool.iter_mut().position(|batch| Arc::get_mut(batch).is_some());
-        let batch = free.and_then(|index| Arc::try_unwrap(self.pool.swap_remove(index)).ok());
-        let mut batch = batch.unwrap_or_default();
-        batch.reset(0);
-        batch
-    }
-
     fn hand_over(&mut self, mut batch: Batch) -> Arc<Batch> {
         batch.faults.append(&mut self.faults);
-        let batch = Arc::new(batch);
-        if self.pool.len() >= POOL {
-            self.pool.remove(0);
-        }
-        self.pool.push(Arc::clone(&batch));
-        batch
+        self.pool.hand_over(batch)
     }
 
     /// Index of the active file with the next record, once every file is active that may have
@@ -230,14 +214,14 @@ impl Packets for Captures {
                 && limit.is_none_or(|limit| (active.latest, active.capture) < limit);
             if whole && merged.is_none() {
                 let batch = std::mem::take(&mut active.batch);
-                let fresh = self.fresh();
+                let fresh = self.pool.fresh();
                 self.active[index].batch = fresh;
                 return Ok(Some(self.hand_over(batch)));
             }
             let mut out = match merged.take() {
                 Some(out) => out,
                 None => {
-                    let mut fresh = self.fresh();
+                    let mut fresh = self.pool.fresh();
                     fresh.buffer.clear();
                     fresh
                 }
@@ -258,7 +242,7 @@ impl Packets for Captures {
             merged = Some(out);
         }
         if merged.is_some() || !self.faults.is_empty() {
-            let batch = merged.unwrap_or_else(|| self.fresh());
+            let batch = merged.unwrap_or_else(|| self.pool.fresh());
             return Ok(Some(self.hand_over(batch)));
         }
         Ok(None)

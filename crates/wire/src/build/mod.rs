@@ -127,7 +127,7 @@ impl Ip {
         if let (IpAddr::V4(source), IpAddr::V4(destination)) = (self.source, self.destination) {
             out.extend_from_slice(&[0x45, 0, 0, 0]);
             out.extend_from_slice(&self.id.to_be_bytes());
-            let field = part.map_or(0, |(offset, more)| offset / 8 | u16::from(more) << 13);
+            let field = part.map_or(0, |(offset, more)| (offset / 8) | (u16::from(more) << 13));
             out.extend_from_slice(&field.to_be_bytes());
             out.extend_from_slice(&[self.ttl, protocol, 0, 0]);
             out.extend_from_slice(&source.octets());
@@ -135,7 +135,7 @@ impl Ip {
             payload(out);
             let total = out.len() - start;
             put16(out, start + 2, u16::try_from(total).unwrap_or(0));
-            let sum = Checksum::default().add(&out[start..start + 20]).finish();
+            let sum = Checksum::default().bytes(&out[start..start + 20]).finish();
             put16(out, start + 10, sum);
             return;
         }
@@ -149,7 +149,7 @@ impl Ip {
         out.extend_from_slice(&v6(self.destination));
         if let Some((offset, more)) = part {
             out.extend_from_slice(&[protocol, 0]);
-            out.extend_from_slice(&(offset & !7 | u16::from(more)).to_be_bytes());
+            out.extend_from_slice(&((offset & !7) | u16::from(more)).to_be_bytes());
             out.extend_from_slice(&u32::from(self.id).to_be_bytes());
         }
         payload(out);
@@ -227,8 +227,8 @@ impl Ip {
 
     fn checksum(&self, protocol: u8, bytes: &[u8]) -> u16 {
         Checksum::default()
-            .add_pseudo(self.source, self.destination, protocol, bytes.len() as u32)
-            .add(bytes)
+            .pseudo_header(self.source, self.destination, protocol, bytes.len() as u32)
+            .bytes(bytes)
             .finish()
     }
 }
