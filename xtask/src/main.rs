@@ -10,6 +10,7 @@ mod check;
 mod fuzz;
 mod labels;
 mod map;
+mod new;
 mod shell;
 mod tidy;
 
@@ -62,6 +63,7 @@ fn run(verb: &str, rest: &[String]) -> Result {
         "fuzz-build" => fuzz::build(),
         "compare-labels" => labels::run(rest),
         "bench" => bench::run(rest),
+        "new" => new::run(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

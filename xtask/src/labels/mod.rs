@@ -164,7 +164,7 @@ fn background(captures: &Path, only: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Ids of the shipped apps.
+/// Ids of the shipped apps; without platforms, which are no app but what apps run on.
 fn catalogue() -> Result<BTreeSet<String>> {
     let mut ids = BTreeSet::new();
     for entry in fs::read_dir(root().join("catalog"))? {
@@ -172,7 +172,8 @@ fn catalogue() -> Result<BTreeSet<String>> {
         if path.extension().is_some_and(|e| e == "toml") {
             let text = fs::read_to_string(&path)?;
             let id = text.lines().find_map(|l| l.strip_prefix("id = \"")?.strip_suffix('"'));
-            ids.extend(id.map(str::to_owned));
+            let platform = text.lines().any(|l| l == "kind = \"platform\"");
+            ids.extend(id.filter(|_| !platform).map(str::to_owned));
         }
     }
     Ok(ids)
@@ -186,7 +187,8 @@ fn compare(
     cases: &mut Vec<Case>,
 ) {
     let labels = |key: &Key| {
-        ours.get(key).into_iter().flatten().filter_map(|o| Some((o.app.as_deref()?, o)))
+        let flows = ours.get(key).into_iter().flatten();
+        flows.filter_map(|o| Some((o.app.as_deref().filter(|app| known.contains(*app))?, o)))
     };
     let mut seen = BTreeSet::new();
     for flow in theirs {
