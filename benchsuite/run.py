@@ -45,7 +45,7 @@ def tools(args, capture, scratch):
              [*run, "1", "--no-report"], None),
         Tool("ottoscope-2", "the same with two workers", [*run, "2", "--no-report"], None),
         Tool("ottoscope-flows", "flows, names, messages; nothing written",
-             [*run, "1", "--flows-only"], None),
+             [*run, "1", "--flows-only"], r"FLOWS=(\d+)"),
         Tool("limit-read", "a bare loop over the records (the limit)",
              [args.limit, str(capture), "iter"], None),
         Tool("limit-flows", "a bare flow table with counters",

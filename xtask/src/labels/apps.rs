@@ -5,8 +5,9 @@
 pub(super) enum Claim {
     /// One of these apps.
     App(&'static [&'static str]),
-    /// A lookup of a name, which belongs to the resolver and not to the app.
-    Lookup,
+    /// A lookup of a name of one of these apps: traffic with a resolver, which one may count
+    /// for the app or not.
+    Lookup(&'static [&'static str]),
     /// A transport, an operator or a hoster: nothing that speaks against an app.
     Silent,
     /// Something that is none of our apps.
@@ -102,13 +103,11 @@ const OPERATORS: &[&str] = &[
 /// Reads a name such as `TLS.WhatsApp`: a carrier, then what is carried.
 pub(super) fn claim(protocol: &str) -> Claim {
     let (carrier, inner) = protocol.split_once('.').unwrap_or((protocol, protocol));
-    if LOOKUPS.contains(&carrier) {
-        return Claim::Lookup;
-    }
+    let lookup = LOOKUPS.contains(&carrier);
     if let Some((_, ids)) = APPS.iter().find(|(name, _)| *name == inner) {
-        return Claim::App(ids);
+        return if lookup { Claim::Lookup(ids) } else { Claim::App(ids) };
     }
-    if CARRIERS.contains(&inner) || OPERATORS.contains(&inner) {
+    if lookup || CARRIERS.contains(&inner) || OPERATORS.contains(&inner) {
         return Claim::Silent;
     }
     Claim::Another
@@ -124,7 +123,8 @@ mod tests {
         check("TLS.WhatsApp", Claim::App(&["whatsapp"]));
         check("WhatsApp", Claim::App(&["whatsapp"]));
         check("STUN.Skype_TeamsCall", Claim::App(&["skype", "teams", "skype-teams"]));
-        check("DNS.WhatsApp", Claim::Lookup);
+        check("DNS.WhatsApp", Claim::Lookup(&["whatsapp"]));
+        check("DNS.Apple", Claim::Silent);
         check("TLS.Facebook", Claim::Silent);
         check("TLS", Claim::Silent);
         check("Unknown", Claim::Silent);

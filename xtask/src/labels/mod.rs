@@ -196,7 +196,8 @@ fn compare(
         let mine: Vec<(&str, &Ours)> = labels(&flow.key).collect();
         let first = mine.first().copied();
         let (outcome, app) = match claim(&flow.protocol) {
-            Claim::App(ids) => {
+            Claim::Lookup(_) if first.is_none() => continue,
+            Claim::App(ids) | Claim::Lookup(ids) => {
                 let Some(app) = ids.iter().find(|id| known.contains(**id)) else { continue };
                 let agreed = mine.iter().find(|(app, _)| ids.contains(app)).map(|(app, _)| *app);
                 match (agreed, first) {
@@ -210,7 +211,7 @@ fn compare(
                 Some((app, _)) => (Outcome::Against, app),
                 None => continue,
             },
-            Claim::Silent | Claim::Lookup => match first {
+            Claim::Silent => match first {
                 Some((app, _)) => (Outcome::More, app),
                 None => continue,
             },
