@@ -2,21 +2,43 @@
 
 use std::fmt::Display;
 
-use ottoscope_wire::{Fields, Value, dns, http, socks, xmpp};
+use ottoscope_wire::{Fields, Value, WireError, dns, dtls, http, quic, rtcp, rtp, socks, stun};
+use ottoscope_wire::{tls, xmpp};
 
 /// Reads bytes into `name = value` lines, or says why not.
 type Reader = fn(&[u8]) -> Result<Vec<String>, String>;
 
 /// The readers that a `hex` block can name, one line each.
 const READERS: &[(&str, Reader)] = &[
+    ("channel-data", |b| lines(stun::ChannelData::parse(b))),
+    ("client-hello", |b| lines(client_hello(b, tls::Carrier::Quic))),
+    ("client-hello-ssl2", |b| lines(tls::ClientHello::parse_ssl2(b))),
     ("dns", |b| lines(dns::Message::parse(b))),
+    ("dtls-client-hello", |b| lines(client_hello(b, tls::Carrier::Dtls))),
+    ("dtls-fragment", |b| lines(dtls::HandshakeFragment::parse(b))),
+    ("dtls-record", |b| lines(dtls::Record::parse(b))),
     ("http-request", |b| lines(http::Request::parse(b))),
     ("http-response", |b| lines(http::Response::parse(b))),
+    ("quic", |b| lines(quic::LongHeader::parse(b))),
+    ("rtcp", |b| lines(rtcp::Packet::parse(b))),
+    ("rtcp-encrypted", |b| lines(rtcp::Encrypted::parse(b))),
+    ("rtp", |b| lines(rtp::Packet::parse(b))),
+    ("server-hello", |b| {
+        lines(tls::Handshake::parse(b).and_then(|m| tls::ServerHello::parse(m.body)))
+    }),
     ("socks-request", |b| lines(socks::Request::parse(b))),
     ("socks4-reply", |b| lines(socks::Reply::parse(socks::V4, b))),
     ("socks5-reply", |b| lines(socks::Reply::parse(socks::V5, b))),
+    ("stun", |b| lines(stun::Message::parse(b))),
+    ("stun-classic", |b| lines(stun::Message::parse_classic(b))),
+    ("tls-alert", |b| lines(tls::Alert::parse(b))),
+    ("tls-record", |b| lines(tls::Record::parse(b))),
     ("xmpp-tag", |b| lines(xmpp::Tag::parse(b))),
 ];
+
+fn client_hello(bytes: &[u8], carrier: tls::Carrier) -> Result<tls::ClientHello<'_>, WireError> {
+    tls::Handshake::parse(bytes).and_then(|m| tls::ClientHello::parse(m.body, carrier))
+}
 
 fn lines<T: Fields, E: Display>(read: Result<T, E>) -> Result<Vec<String>, String> {
     let read = read.map_err(|error| error.to_string())?;
