@@ -123,3 +123,74 @@ fn record(bytes: &mut [u8], cooked: Cooked) -> Option<Record> {
         len: captured,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A block with one packet of `frame`, laid out as the kernel does.
+    fn block(frame: &[u8], status: u32, kind: u8, tag: u32, protocol: u16) -> Vec<u8> {
+        const HEAD: usize = 48;
+        const FRAME: usize = 82;
+        let mut out = vec![0; HEAD + FRAME];
+        let mut put = |at: usize, bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);
+        put(head::PACKETS, &1u32.to_ne_bytes());
+        put(head::FIRST, &(HEAD as u32).to_ne_bytes());
+        put(HEAD + packet::SECONDS, &7u32.to_ne_bytes());
+        put(HEAD + packet::NANOS, &9u32.to_ne_bytes());
+        put(HEAD + packet::CAPTURED, &(frame.len() as u32).to_ne_bytes());
+        put(HEAD + packet::WIRE, &(frame.len() as u32).to_ne_bytes());
+        put(HEAD + packet::STATUS, &status.to_ne_bytes());
+        put(HEAD + packet::FRAME, &(FRAME as u16).to_ne_bytes());
+        put(HEAD + packet::VLAN_TAG, &tag.to_ne_bytes());
+        put(HEAD + packet::VLAN_PROTOCOL, &protocol.to_ne_bytes());
+        let address = [17, 0, 0x86, 0xdd, 2, 0, 0, 0, 1, 0, kind, 6, 1, 2, 3, 4, 5, 6, 0, 0];
+        put(HEAD + packet::ADDRESS, &address);
+        out.extend_from_slice(frame);
+        out
+    }
+
+    fn check(block: Vec<u8>, cooked: Cooked, expected: Option<&[u8]>) {
+        let mut batch = Batch { buffer: block, ..Batch::default() };
+        records(&mut batch, cooked);
+        let found = batch.records().first().map(|record| batch.bytes(record));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn tags_and_link_headers_are_put_back() {
+        let frame = b"destinsource\x08\x00ip";
+        check(block(frame, 0, 0, 0, 0), Cooked::No, Some(frame));
+        let tagged = packet::VLAN_VALID | packet::VLAN_PROTOCOL_VALID;
+        let expected = b"destinsource\x88\xa8\x00\x4d\x08\x00ip";
+        check(block(frame, tagged, 0, 77, 0x88a8), Cooked::No, Some(expected));
+        let expected = b"destinsource\x81\x00\x00\x4d\x08\x00ip";
+        check(block(frame, packet::VLAN_VALID, 0, 77, 0), Cooked::No, Some(expected));
+        check(block(frame, 0, OUTGOING, 0, 0), Cooked::Loopback, None);
+        let cooked = b"\x00\x04\x00\x01\x00\x06\x01\x02\x03\x04\x05\x06\x00\x00\x86\xdd6p";
+        let expected = if cfg!(target_endian = "little") { Some(cooked.as_slice()) } else { None };
+        if expected.is_some() {
+            check(block(b"6p", 0, OUTGOING, 0, 0), Cooked::Yes, expected);
+        }
+    }
+
+    #[test]
+    fn a_block_that_lies_is_read_with_care() {
+        let good = block(b"destinsource\x08\x00ip", packet::VLAN_VALID, 0, 1, 0);
+        for at in 0..good.len() {
+            for value in [0, 1, 0x7f, 0xff] {
+                let mut bad = good.clone();
+                bad[at] = value;
+                for cooked in [Cooked::No, Cooked::Loopback, Cooked::Yes] {
+                    let mut batch = Batch { buffer: bad.clone(), ..Batch::default() };
+                    records(&mut batch, cooked);
+                }
+            }
+        }
+        for len in 0..good.len() {
+            let mut batch = Batch { buffer: good[..len].to_vec(), ..Batch::default() };
+            records(&mut batch, Cooked::No);
+            assert!(batch.records().is_empty());
+        }
+    }
+}
