@@ -6,6 +6,7 @@
 mod edges;
 mod files;
 mod licences;
+mod links;
 mod rust;
 mod sources;
 
@@ -51,6 +52,9 @@ pub(crate) fn run() -> Result {
         files::check(&path, &bytes, &mut findings);
         if let Ok(text) = std::str::from_utf8(&bytes) {
             files::check_text(&path, text, &mut findings);
+            if is(&path, "md") {
+                links::check(&path, text, |p| root().join(p).exists(), &mut findings);
+            }
             if is(&path, "rs") {
                 sources::check(&path, text, &mut findings);
             }
