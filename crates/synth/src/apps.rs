@@ -3,13 +3,13 @@
 mod call;
 pub(crate) mod dns;
 mod load;
-mod quic;
-mod tls;
-mod web;
+pub(crate) mod quic;
+pub(crate) mod tls;
+pub(crate) mod web;
 mod wechat;
 mod whatsapp;
 
-use crate::cell::Context;
+use crate::context::Context;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
 

@@ -57,7 +57,8 @@ impl Content {
                 let stride = HEADER + u64::from(*record);
                 let mut start = offset / stride * stride;
                 while start < offset + out.len() as u64 {
-                    let inside = (len - start / stride * u64::from(*record)).min(u64::from(*record));
+                    let inside =
+                        (len - start / stride * u64::from(*record)).min(u64::from(*record));
                     let header = [0x17, 0x03, 0x03, (inside >> 8) as u8, inside as u8];
                     for (at, byte) in (start..).zip(header) {
                         if let Some(at) = at.checked_sub(offset)

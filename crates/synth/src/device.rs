@@ -119,14 +119,7 @@ impl Stack {
     }
 }
 
-fn options(
-    kinds: &[u8],
-    mss: u16,
-    scale: u8,
-    stamp: u32,
-    echo: u32,
-    out: &mut [u8; 40],
-) -> usize {
+fn options(kinds: &[u8], mss: u16, scale: u8, stamp: u32, echo: u32, out: &mut [u8; 40]) -> usize {
     let mut at = 0;
     let mut put = |bytes: &[u8]| {
         out[at..at + bytes.len()].copy_from_slice(bytes);

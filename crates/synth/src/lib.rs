@@ -7,9 +7,11 @@
 mod apps;
 mod cell;
 mod content;
+mod context;
 mod device;
+pub mod fixtures;
+mod flow;
 mod frame;
-mod pcap;
 mod rng;
 pub mod scenario;
 mod tcp;
@@ -17,6 +19,7 @@ pub mod truth;
 mod world;
 
 pub use cell::generate;
+pub use fixtures::fixture;
 pub use scenario::Scenario;
 pub use truth::{Collected, DnsTruth, FlowTruth, JsonLines, MessageTruth, Totals, TruthSink};
 

@@ -123,7 +123,9 @@ pub(crate) fn fill(key: u64, offset: u64, out: &mut [u8]) {
     }
     let mut chunks = rest.chunks_exact_mut(8);
     for chunk in &mut chunks {
-        chunk.copy_from_slice(&mix(key.wrapping_add(word.wrapping_mul(0x9e37_79b9_7f4a_7c15))).to_le_bytes());
+        chunk.copy_from_slice(
+            &mix(key.wrapping_add(word.wrapping_mul(0x9e37_79b9_7f4a_7c15))).to_le_bytes(),
+        );
         word += 1;
     }
     let tail = chunks.into_remainder();

@@ -52,7 +52,8 @@ impl std::str::FromStr for Duration {
                 _ => return Err(error()),
             };
             let number: i64 = number.parse().map_err(|_| error())?;
-            total = number.checked_mul(scale).and_then(|n| total.checked_add(n)).ok_or_else(error)?;
+            total =
+                number.checked_mul(scale).and_then(|n| total.checked_add(n)).ok_or_else(error)?;
             rest = tail;
         }
         // A year is far more than any capture, and keeps every sum of times in range.
@@ -568,7 +569,10 @@ impl Scenario {
             return error(format!("`users` is {}; it must lie between 1 and 10000000", self.users));
         }
         if self.web.sites == 0 || self.web.sites > 20_000 {
-            return error(format!("`web.sites` is {}; from 1 to 20000 are possible", self.web.sites));
+            return error(format!(
+                "`web.sites` is {}; from 1 to 20000 are possible",
+                self.web.sites
+            ));
         }
         if self.capture.vlan > 4095 {
             return error(format!("`capture.vlan` is {}; ids end at 4095", self.capture.vlan));
@@ -583,7 +587,9 @@ impl Scenario {
             return error("`wechat.heartbeat` must lie between 1s and 25m".to_owned());
         }
         if self.wechat.connection < Duration::seconds(1) || self.calls.length.0 == 0 {
-            return error("`wechat.connection` and `calls.length` need a second or more".to_owned());
+            return error(
+                "`wechat.connection` and `calls.length` need a second or more".to_owned(),
+            );
         }
         if !(Duration::millis(1)..=Duration::seconds(10)).contains(&self.network.client_rtt)
             || self.dns.resolver_rtt > Duration::seconds(10)
@@ -596,7 +602,9 @@ impl Scenario {
     /// The start in nanoseconds since 1970 UTC; a date without offset is taken as UTC.
     pub(crate) fn start_nanos(&self) -> Result<i64, SynthError> {
         let error = || {
-            SynthError::Scenario("`start` needs a date and time such as 2014-02-18T19:00:00Z".into())
+            SynthError::Scenario(
+                "`start` needs a date and time such as 2014-02-18T19:00:00Z".into(),
+            )
         };
         let date = self.start.date.ok_or_else(error)?;
         let time = self.start.time.ok_or_else(error)?;

@@ -10,9 +10,10 @@
 
 use std::collections::VecDeque;
 
+use ottoscope_wire::Tcp;
+
 use crate::content::Content;
 use crate::device::Stack;
-use crate::frame::{ACK, FIN, PSH, RST, SYN};
 use crate::rng::Rng;
 
 /// Client to server.
@@ -191,16 +192,16 @@ impl Connection {
 
     fn handshake(&mut self, start: i64) {
         let trip = self.path.half[UP] + self.path.half[DOWN];
-        let flags = if self.stack.ecn { SYN | 0xc0 } else { SYN };
+        let flags = if self.stack.ecn { Tcp::SYN | 0xc0 } else { Tcp::SYN };
         self.bare(UP, start, flags);
         self.next[UP] = 1;
         let answered = start + trip + self.rng.range(20_000, 200_000) as i64;
         self.acked[UP] = 1;
-        self.bare(DOWN, answered, SYN | ACK);
+        self.bare(DOWN, answered, Tcp::SYN | Tcp::ACK);
         self.next[DOWN] = 1;
         self.acked[DOWN] = 1;
         let back = answered + trip + self.rng.range(100_000, 2_000_000) as i64;
-        self.bare(UP, back, ACK);
+        self.bare(UP, back, Tcp::ACK);
         self.ready = [back, back + trip];
         self.settled = back + self.path.half[UP];
     }
@@ -256,21 +257,21 @@ impl Connection {
                 let at = self.ready[side] + delay.max(0);
                 self.pay_debt(at, side);
                 self.settle_all();
-                self.bare(side, at, FIN | ACK);
+                self.bare(side, at, Tcp::FIN | Tcp::ACK);
                 self.next[side] = self.next[side].wrapping_add(1);
                 self.acked[side] = self.next[side];
                 let answered = at + trip + self.rng.range(30_000, 300_000) as i64;
-                self.bare(1 - side, answered, FIN | ACK);
+                self.bare(1 - side, answered, Tcp::FIN | Tcp::ACK);
                 self.next[1 - side] = self.next[1 - side].wrapping_add(1);
                 self.acked[1 - side] = self.next[1 - side];
-                self.bare(side, answered + trip, ACK);
+                self.bare(side, answered + trip, Tcp::ACK);
                 self.finish("fin");
             }
             Step::Reset { side, delay } => {
                 let at = self.ready[side] + delay.max(0);
                 self.pay_debt(at, side);
                 self.settle_all();
-                self.bare(side, at, RST | ACK);
+                self.bare(side, at, Tcp::RST | Tcp::ACK);
                 self.finish("reset");
             }
             Step::Vanish => {
@@ -313,7 +314,7 @@ impl Connection {
         self.acked[1 - side] = self.next[1 - side];
         self.owed = 0;
         self.owed_until = None;
-        self.bare(side, at, ACK);
+        self.bare(side, at, Tcp::ACK);
     }
 
     fn stamp(&self, side: usize, at: i64) -> u32 {
@@ -338,7 +339,7 @@ impl Connection {
             len: 0,
             ip_id,
             seq: self.next[side],
-            ack: if flags & ACK == 0 { 0 } else { self.acked[1 - side] },
+            ack: if flags & Tcp::ACK == 0 { 0 } else { self.acked[1 - side] },
             message: 0,
             offset: 0,
             stamp,
@@ -356,7 +357,7 @@ impl Connection {
         }
         self.insert(segment);
         if self.path.duplicate > 0.0 && self.rng.chance(self.path.duplicate) {
-            if segment.len > 0 || segment.flags & FIN != 0 {
+            if segment.len > 0 || segment.flags & Tcp::FIN != 0 {
                 segment.repeats = segment.repeats.or(Some(segment.at));
             }
             segment.at += self.rng.range(20_000, 300_000) as i64;
@@ -402,7 +403,7 @@ impl Connection {
             let segment = Segment {
                 at: time + half[side],
                 side: side as u8,
-                flags: if last { ACK | PSH } else { ACK },
+                flags: if last { Tcp::ACK | Tcp::PSH } else { Tcp::ACK },
                 repeats: None,
                 copy: false,
                 len,
@@ -504,6 +505,6 @@ impl Connection {
     /// An acknowledgement during a round: echoes the segment that caused it.
     fn bare_ack(&mut self, side: usize, at: i64, stamp: u32) {
         self.echo[side] = stamp;
-        self.bare(side, at, ACK);
+        self.bare(side, at, Tcp::ACK);
     }
 }

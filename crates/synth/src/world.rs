@@ -187,7 +187,9 @@ impl World {
     /// The address with this index.
     pub(crate) fn address(index: u32, v6: bool) -> IpAddr {
         if v6 {
-            IpAddr::V6(Ipv6Addr::from(0x2001_0db8_feed_0000_0000_0000_0000_1000 + u128::from(index)))
+            IpAddr::V6(Ipv6Addr::from(
+                0x2001_0db8_feed_0000_0000_0000_0000_1000 + u128::from(index),
+            ))
         } else {
             IpAddr::V4(Ipv4Addr::from(0xc612_0100 + index))
         }

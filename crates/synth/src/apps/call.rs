@@ -7,8 +7,9 @@ use ottoscope_wire::rtp;
 use ottoscope_wire::stun::MessageRepr;
 
 use super::{MILLI, SECOND};
-use crate::cell::{Context, Datagram, Owner, Talk, Target};
 use crate::content::Content;
+use crate::context::{Context, Owner, Target};
+use crate::flow::{Datagram, Talk};
 use crate::rng::{Rng, fill};
 use crate::tcp::{DOWN, Mark, UP};
 use crate::world::{self, World};
@@ -50,13 +51,8 @@ pub(crate) fn call(cx: &mut Context<'_>, user: u32, now: i64, rng: &mut Rng) {
     let from = std::net::SocketAddr::new(world::user_address(user, v6), port);
     let relays = cx.world.relays;
     let chosen = rng.below(RELAYS as u64) as usize;
-    let owner = Owner {
-        app: "whatsapp",
-        service: "call",
-        protocol: "stun",
-        host: None,
-        says_name: false,
-    };
+    let owner =
+        Owner { app: "whatsapp", service: "call", protocol: "stun", host: None, says_name: false };
     let rings = now + rng.range(2, 9) as i64 * SECOND;
     let ends = rings + length;
     let moves = if to_peer { rings + (length / 3).min(6 * SECOND) } else { ends };
@@ -77,8 +73,7 @@ pub(crate) fn call(cx: &mut Context<'_>, user: u32, now: i64, rng: &mut Rng) {
         let target = Target { address, port: PORT, at: now, answer: None, rtt };
         let relay = std::net::SocketAddr::new(World::address(address, v6), 40_000);
         let at = now + half + index as i64 * 12 * MILLI + rng.below(8 * MILLI as u64) as i64;
-        let mut leg =
-            Leg { target, first: VecDeque::new(), media: None, last: VecDeque::new() };
+        let mut leg = Leg { target, first: VecDeque::new(), media: None, last: VecDeque::new() };
         let answer = |at: i64, kind: u16, id| {
             let reply = MessageRepr::new(kind, id).with_address(MAPPED, from);
             let reply = if kind == ALLOCATED { reply.with_address(RELAYED, relay) } else { reply };
@@ -104,8 +99,13 @@ pub(crate) fn call(cx: &mut Context<'_>, user: u32, now: i64, rng: &mut Rng) {
         // The peer is another user of some network, behind its own address and port.
         let peer = relays + RELAYS as u32 + rng.below(u64::from(World::PEERS)) as u32;
         let rtt = rng.range(20, 120) as i64 * MILLI;
-        let target =
-            Target { address: peer, port: rng.range(2000, 60_000) as u16, at: now, answer: None, rtt };
+        let target = Target {
+            address: peer,
+            port: rng.range(2000, 60_000) as u16,
+            at: now,
+            answer: None,
+            rtt,
+        };
         let id = transaction(rng);
         let at = moves - 800 * MILLI;
         let ask = MessageRepr::new(BINDING, id);

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use ottoscope_wire::dns::{Repr, ReprData, ReprRecord};
 
 use super::{MILLI, SECOND};
-use crate::cell::{Context, Datagram};
 use crate::content::Content;
+use crate::context::Context;
+use crate::flow::Datagram;
 use crate::rng::Rng;
 use crate::tcp::{DOWN, UP};
 use crate::truth::DnsTruth;
@@ -50,9 +51,8 @@ fn exchange(
     let half = cx.users[user as usize].half;
     let host = &cx.world.hosts[host];
     let (id, query_type) = (rng.next() as u16, if v6 { AAAA } else { A });
-    let addresses: Vec<IpAddr> = (0..host.count)
-        .map(|i| World::address(host.first + (turn + i) % host.count, v6))
-        .collect();
+    let addresses: Vec<IpAddr> =
+        (0..host.count).map(|i| World::address(host.first + (turn + i) % host.count, v6)).collect();
     let mut owner = host.name.to_string();
     let mut answers = Vec::new();
     for target in &host.chain {

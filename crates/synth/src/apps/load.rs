@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use super::{MILLI, tls};
-use crate::cell::{Context, Datagram, Owner, Target};
 use crate::content::Content;
+use crate::context::{Context, Owner, Target};
+use crate::flow::Datagram;
 use crate::rng::Rng;
 use crate::tcp::{DOWN, Step, UP};
 

@@ -6,8 +6,9 @@ use ottoscope_wire::quic::{Frame, KeyPair};
 use ottoscope_wire::tls::{Carrier, ClientHelloRepr, Handshake, ServerHelloRepr, handshake_type};
 
 use super::MILLI;
-use crate::cell::{Context, Datagram, Owner, Target};
 use crate::content::Content;
+use crate::context::{Context, Owner, Target};
+use crate::flow::Datagram;
 use crate::rng::{Rng, fill};
 use crate::tcp::{DOWN, UP};
 
@@ -71,7 +72,7 @@ pub(crate) fn talk(
 }
 
 /// The client's and the server's first packets.
-fn initials(name: &str, rng: &mut Rng) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn initials(name: &str, rng: &mut Rng) -> (Vec<u8>, Vec<u8>) {
     let mut random = [0; 32];
     fill(rng.next(), 0, &mut random);
     let (destination, source) = (rng.next().to_be_bytes(), rng.next().to_be_bytes());
@@ -100,7 +101,7 @@ fn initials(name: &str, rng: &mut Rng) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// A Handshake packet, whose contents nobody between can read.
-fn handshake(len: u64, rng: &mut Rng) -> Content {
+pub(crate) fn handshake(len: u64, rng: &mut Rng) -> Content {
     let mut head = vec![0xe0 | rng.below(16) as u8, 0, 0, 0, 1, 8];
     head.extend(rng.next().to_be_bytes());
     head.push(8);
@@ -110,6 +111,6 @@ fn handshake(len: u64, rng: &mut Rng) -> Content {
 }
 
 /// A short-header packet.
-fn short(len: u64, rng: &mut Rng) -> Content {
+pub(crate) fn short(len: u64, rng: &mut Rng) -> Content {
     Content::opaque([0x40 | rng.below(64) as u8], len.min(FULL), rng.next())
 }

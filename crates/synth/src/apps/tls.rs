@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use ottoscope_wire::tls::certificate::synthesise;
 use ottoscope_wire::tls::{
-    Carrier, Certificates, ClientHelloRepr, Handshake, Record, ServerHelloRepr, content,
-    extension, handshake_type,
+    Carrier, Certificates, ClientHelloRepr, Handshake, Record, ServerHelloRepr, content, extension,
+    handshake_type,
 };
 
 use super::MILLI;
@@ -49,9 +49,9 @@ pub(crate) fn open(hello: &Hello<'_>, rng: &mut Rng) -> VecDeque<Step> {
     if !hello.tls13 {
         client.ciphers = vec![0xc02b, 0xc02f, 0xc00a, 0xc009, 0xc013, 0xc014, 0x0033, 0x002f];
         client.session_id.clear();
-        client
-            .extensions
-            .retain(|(kind, _)| *kind != extension::SUPPORTED_VERSIONS && *kind != extension::KEY_SHARE);
+        client.extensions.retain(|(kind, _)| {
+            *kind != extension::SUPPORTED_VERSIONS && *kind != extension::KEY_SHARE
+        });
     }
     let first = first_record(&client);
     let think = rng.range(200_000, 3_000_000) as i64;

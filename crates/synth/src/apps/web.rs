@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::{MILLI, SECOND, quic, tls};
-use crate::cell::{Context, Owner};
 use crate::content::Content;
+use crate::context::{Context, Owner};
 use crate::rng::Rng;
 use crate::tcp::{DOWN, Mark, Step, UP};
 
@@ -95,7 +95,8 @@ pub(crate) fn get(
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {name}\r\nUser-Agent: {agent}\r\nAccept: */*\r\n{more}\r\n"
     );
-    let response = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len}\r\n\r\n");
+    let response =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len}\r\n\r\n");
     exchange(request, 0, response, len, task, rng)
 }
 

@@ -5,8 +5,8 @@
 use std::collections::VecDeque;
 
 use super::{MILLI, SECOND, wait, web};
-use crate::cell::{Context, Owner};
 use crate::content::Content;
+use crate::context::{Context, Owner};
 use crate::rng::Rng;
 use crate::tcp::{DOWN, Mark, Script, Step, UP};
 
@@ -177,13 +177,8 @@ fn post(
         web::exchange(head(up), up, answer(down), down, Some(task), rng).into()
     };
     steps.push_back(Step::Close { side: DOWN, delay: 100_000 });
-    let owner = Owner {
-        app: "wechat",
-        service,
-        protocol: "http",
-        host: Some(host),
-        says_name: true,
-    };
+    let owner =
+        Owner { app: "wechat", service, protocol: "http", host: Some(host), says_name: true };
     cx.tcp(user, &target, &owner, target.at + MILLI, Box::new(steps), rng);
 }
 
@@ -243,7 +238,14 @@ struct Long {
 
 impl Long {
     /// A message of `len` bytes in all.
-    fn message(&self, task: &'static str, opcode: u32, sequence: u32, len: u64, rng: &mut Rng) -> (Content, Option<Mark>) {
+    fn message(
+        &self,
+        task: &'static str,
+        opcode: u32,
+        sequence: u32,
+        len: u64,
+        rng: &mut Rng,
+    ) -> (Content, Option<Mark>) {
         let len = len.max(HEADER);
         if self.mmtls {
             // One data record; the task cannot be read.
@@ -262,7 +264,15 @@ impl Long {
 
     /// Queues a request of `side` after `delay` and its answer.
     #[allow(clippy::too_many_arguments)] // the parts of a task, each used once
-    fn ask(&mut self, task: &'static str, opcode: u32, sequence: u32, sizes: (u64, u64), delay: i64, rng: &mut Rng) {
+    fn ask(
+        &mut self,
+        task: &'static str,
+        opcode: u32,
+        sequence: u32,
+        sizes: (u64, u64),
+        delay: i64,
+        rng: &mut Rng,
+    ) {
         let (content, mark) = self.message(task, opcode, sequence, sizes.0, rng);
         self.queue.push_back(Step::Send { side: UP, delay, content, mark });
         let (content, mark) = self.message(task, opcode + RESPONSE, sequence, sizes.1, rng);
@@ -279,7 +289,14 @@ impl Long {
                 self.queue.push_back(Step::Send { side, delay: 4 * MILLI, content, mark: None });
             }
         }
-        self.ask("connect to servers", IDENTIFY, 0xffff_fffe, (rng.range(220, 300), 48), 3 * MILLI, rng);
+        self.ask(
+            "connect to servers",
+            IDENTIFY,
+            0xffff_fffe,
+            (rng.range(220, 300), 48),
+            3 * MILLI,
+            rng,
+        );
         self.sequence = 1;
         self.ask("query servers", SYNC, 1, (rng.range(300, 360), rng.range(200, 900)), MILLI, rng);
         self.next = ready + wait(self.rate, rng);

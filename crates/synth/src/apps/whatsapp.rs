@@ -2,8 +2,8 @@
 //! closes when it has been idle, and one short TLS connection per photo, voice message or video.
 
 use super::{MILLI, SECOND, tls, wait};
-use crate::cell::{Context, Owner};
 use crate::content::Content;
+use crate::context::{Context, Owner};
 use crate::rng::Rng;
 use crate::tcp::{DOWN, Mark, Script, Step, UP};
 
