@@ -113,6 +113,7 @@ impl Dns {
         if !self.begun {
             dns::is_plausible(bytes, false)?;
             self.begun = true;
+            out.facts.protocol = self.protocol;
         }
         if let Err(error) = message.check() {
             out.anomaly(at, error, bytes);

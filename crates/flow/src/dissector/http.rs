@@ -168,6 +168,7 @@ impl Http {
         out: &mut Emit<'_>,
     ) -> Step {
         self.begun = true;
+        out.facts.protocol = PROTOCOL.name;
         let name = request.server_name();
         let connect = request.is_connect();
         if let Some(name) = name {
@@ -216,6 +217,7 @@ impl Http {
         out: &mut Emit<'_>,
     ) -> Step {
         self.begun = true;
+        out.facts.protocol = PROTOCOL.name;
         // An interim response leaves its request waiting (RFC 9110 section 15.2).
         let interim = (100..200).contains(&response.status) && response.status != 101;
         let request = if interim { None } else { self.pending.pop_front() };

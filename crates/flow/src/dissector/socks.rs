@@ -84,6 +84,7 @@ impl Socks {
         let request = Request::parse(bytes)?;
         self.requested = true;
         self.command = request.command;
+        out.facts.protocol = PROTOCOL.name;
         if let Some(name) = request.name() {
             out.server_name(name, NameSource::Proxy);
         }
@@ -222,6 +223,7 @@ mod tests {
             ]
         );
         assert_eq!(bench.facts.server_name.as_deref(), Some("g.whatsapp.net"));
+        assert_eq!(bench.facts.protocol, "socks");
         assert_eq!(bench.facts.name_source, Some(NameSource::Proxy));
         assert_eq!(bench.end, Some(Progress::Switch(REPLY.len())));
         let v4 = talk(

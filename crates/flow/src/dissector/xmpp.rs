@@ -39,6 +39,7 @@ impl Xmpp {
         match kind {
             _ if tag.is_closing() => return None,
             "stream" => {
+                out.facts.protocol = PROTOCOL.name;
                 let attribute = if direction == Direction::Up { "to" } else { "from" };
                 name = tag.attribute(attribute).map(xmpp::domain).filter(|name| !name.is_empty());
                 if let Some(name) = name {
@@ -140,6 +141,7 @@ mod tests {
             ]
         );
         assert_eq!(bench.facts.server_name.as_deref(), Some("talk.example.org"));
+        assert_eq!(bench.facts.protocol, "xmpp");
         assert_eq!(bench.facts.name_source, Some(NameSource::Xmpp));
         assert_eq!(bench.end, Some(Progress::Switch(PROCEED.len())));
         let unseen = talk(&[(Up, UP), (Up, ASK), (Up, b"\x16\x03\x01")], &[]);

@@ -36,7 +36,7 @@ fn datagrams_become_messages() {
         "down dns/response c3.whatsapp.net len=49 id=0x7 response=true \
         rcode=0 question=c3.whatsapp.net type=A owner=c3.whatsapp.net ttl=60 a=158.85.233.52"
     );
-    assert_eq!(bench.messages.len(), 3);
+    assert_eq!((bench.messages.len(), bench.facts.protocol), (3, "dns"));
     assert_eq!(bench.anomalies, ["dns at byte 35: needs 45 bytes, has 40"]);
 }
 

@@ -51,6 +51,7 @@ fn exchanges_are_paired_and_bodies_skipped() {
     assert_eq!(bench.facts.server_name.as_deref(), Some("short.weixin.qq.com"));
     assert_eq!(bench.facts.name_source, Some(NameSource::Host));
     assert_eq!(bench.facts.user_agent.as_deref(), Some("MicroMessenger Client"));
+    assert_eq!(bench.facts.protocol, "http");
     assert_eq!((bench.end, bench.anomalies.len()), (None, 0));
 }
 
