@@ -95,9 +95,14 @@ impl Catalog {
                     continue;
                 }
                 let (more, less) =
-                    (payload::fixed_bytes(&a.layout), payload::fixed_bytes(&b.layout));
+                    (payload::specificity(&a.layout), payload::specificity(&b.layout));
                 let (severity, how) = if more > less {
-                    (Severity::Note, format!("the first wins, with {more} fixed bytes to {less}"))
+                    (
+                        Severity::Note,
+                        format!(
+                            "the first wins, being more specific ({more} to {less} fixed bytes, ports as two)"
+                        ),
+                    )
                 } else {
                     (Severity::Warning, "nothing decides: fix more bytes of one".to_owned())
                 };

@@ -163,9 +163,9 @@ impl Catalog {
                 message,
             })?;
         }
-        // More fixed bytes first: of two layouts that both fit, the less coincidental wins.
+        // The more specific first: of two layouts that both fit, the less coincidental wins.
         catalog.signatures.sort_by(|a, b| {
-            let key = |s: &SignatureRule| std::cmp::Reverse(payload::fixed_bytes(&s.layout));
+            let key = |s: &SignatureRule| std::cmp::Reverse(payload::specificity(&s.layout));
             key(a).cmp(&key(b)).then_with(|| a.layout.id.cmp(&b.layout.id))
         });
         catalog.by_signature =
@@ -317,7 +317,7 @@ impl Catalog {
         self.prefixes.lookup(address)
     }
 
-    /// Layouts for the engine, those with more fixed bytes first.
+    /// Layouts for the engine, the more specific first: of several that fit, the first wins.
     pub fn signatures(&self) -> Vec<Signature> {
         self.signatures.iter().map(|s| s.layout.clone()).collect()
     }

@@ -262,7 +262,7 @@ pub fn matches(layout: &flow::Signature, direction: Direction, port: u16, messag
         return false;
     }
     layout.fields.iter().all(|field| {
-        let Some(bytes) = message.get(field.offset..field.offset + field.len) else {
+        let Some(bytes) = message.get(field.offset..field.offset.saturating_add(field.len)) else {
             return false;
         };
         match &field.kind {
@@ -276,7 +276,7 @@ pub fn matches(layout: &flow::Signature, direction: Direction, port: u16, messag
                 let fits = if layout.transport == Transport::Udp {
                     value == message.len() as u64
                 } else {
-                    value >= (field.offset + field.len) as u64
+                    value >= field.offset.saturating_add(field.len) as u64
                 };
                 fits && (low..=high).contains(&value)
             }
@@ -290,16 +290,13 @@ fn number(bytes: &[u8], little: bool) -> u64 {
     if little { bytes.iter().rev().fold(0, add) } else { bytes.iter().fold(0, add) }
 }
 
-/// How many bytes of a layout are fixed: more fixed bytes make a match less of a coincidence.
-pub(crate) fn fixed_bytes(layout: &flow::Signature) -> usize {
-    layout
-        .fields
-        .iter()
-        .map(|field| match &field.kind {
-            flow::FieldKind::Constant(_) | flow::FieldKind::RequestResponse { .. } => field.len,
-            _ => 0,
-        })
-        .sum()
+/// How little a match is a coincidence: fixed bytes, and ports count as two of them.
+pub(crate) fn specificity(layout: &flow::Signature) -> usize {
+    let fixed = layout.fields.iter().map(|field| match &field.kind {
+        flow::FieldKind::Constant(_) | flow::FieldKind::RequestResponse { .. } => field.len,
+        _ => 0,
+    });
+    fixed.sum::<usize>() + if layout.ports.is_empty() { 0 } else { 2 }
 }
 
 /// Whether some bytes could start messages of both layouts.
