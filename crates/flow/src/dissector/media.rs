@@ -253,3 +253,6 @@ impl Media {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

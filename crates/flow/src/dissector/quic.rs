@@ -231,3 +231,6 @@ impl Fields for Google<'_> {
         self.1.fields(each);
     }
 }
+
+#[cfg(test)]
+mod tests;

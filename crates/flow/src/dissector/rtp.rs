@@ -122,9 +122,10 @@ impl Streams {
         let stream = &mut self.trial[place];
         if !stream.continues(at, &packet) {
             // The same packet again says nothing; any other speaks against it.
-            if !stream.repeats(&packet) {
-                self.trial.remove(place);
+            if stream.repeats(&packet) {
+                return Verdict::Trial;
             }
+            self.trial.remove(place);
             return self.stranger();
         }
         stream.take(at, &packet);

@@ -1,6 +1,6 @@
 //! TLS over TCP: hellos and certificates, until all is encrypted.
 
-use ottoscope_wire::tls::{Alert, Carrier, ClientHello, Handshake, Record};
+use ottoscope_wire::tls::{Alert, Carrier, ClientHello, Handshake};
 use ottoscope_wire::tls::{content, handshake_type, record};
 use ottoscope_wire::{Layer, Reason, WireError};
 
@@ -33,32 +33,29 @@ fn probe(probe: &Probe<'_>) -> Match {
             Err(_) => Match::No,
         };
     }
-    match record::header(bytes) {
+    let len = match record::header(bytes) {
         Err(error) if error.is_truncated() => return Match::Maybe,
-        Ok((content::HANDSHAKE, _, len)) if len > 0 => {}
+        Ok((content::HANDSHAKE, _, len)) if len > 0 => len,
         _ => return Match::No,
-    }
-    // Type, length in three bytes, version.
-    let body = &bytes[record::HEADER..];
-    let hello =
-        |kind: &u8| matches!(*kind, handshake_type::CLIENT_HELLO | handshake_type::SERVER_HELLO);
-    match body {
-        [] => Match::Maybe,
-        [kind, ..] if !hello(kind) => Match::No,
-        [_, high, ..] if *high != 0 => Match::No, // 64 KiB and more
+    };
+    let here = &bytes[record::HEADER..];
+    let ends = here.len() >= len;
+    // Type, length in three bytes, version; 64 KiB and more are no hello.
+    match &here[..len.min(here.len())] {
+        [kind, ..]
+            if !matches!(*kind, handshake_type::CLIENT_HELLO | handshake_type::SERVER_HELLO) =>
+        {
+            Match::No
+        }
+        [_, high, ..] if *high != 0 => Match::No,
         [_, _, a, b, major, ..] => {
-            let len = u16::from_be_bytes([*a, *b]);
-            let sane = len >= 38 && matches!(*major, 3 | 0x7f);
+            let sane = u16::from_be_bytes([*a, *b]) >= 38 && matches!(*major, 3 | 0x7f);
             if sane { Match::Yes } else { Match::No }
         }
-        // The record may end here: some split a hello to hide its name.
-        _ if bytes.len() > record::HEADER && record_ends(bytes) => Match::Yes,
+        // Some split a hello into tiny records to hide its name.
+        _ if ends => Match::Yes,
         _ => Match::Maybe,
     }
-}
-
-fn record_ends(bytes: &[u8]) -> bool {
-    Record::parse(bytes).is_ok_and(|r| r.fragment.len() < 5)
 }
 
 /// Reads one TLS flow. Other dissectors hand over to it (STARTTLS, proxies).
@@ -295,3 +292,6 @@ fn alert(at: Timestamp, direction: Direction, fragment: &[u8], out: &mut Emit<'_
     };
     out.message(at, direction, &emitted);
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,7 +69,8 @@ impl<'a> Frames<'a> {
                 }
                 Frame::Ack(largest)
             }
-            0x06 => {
+            // Google's Q050 and T05x number their crypto frames 8, which no Initial of others has.
+            0x06 | 0x08 => {
                 let offset = varint(at)?;
                 let len = usize::try_from(varint(at)?).unwrap_or(usize::MAX);
                 Frame::Crypto { offset, data: at.take(len)? }
@@ -180,8 +181,8 @@ mod tests {
         let mut walk = Frames::new(&bytes);
         assert_eq!(walk.by_ref().count(), 1);
         assert!(walk.stop.unwrap().is_truncated());
-        let mut walk = Frames::new(&[0x08, 1, 2]); // a stream frame
+        let mut walk = Frames::new(&[0x0a, 1, 2]); // a stream frame
         assert_eq!(walk.next(), None);
-        assert_eq!(walk.stop.unwrap().reason, Reason::Unsupported(8));
+        assert_eq!(walk.stop.unwrap().reason, Reason::Unsupported(0x0a));
     }
 }

@@ -84,7 +84,8 @@ pub(super) fn put_varint(out: &mut Vec<u8>, n: u64, min: usize) {
 }
 
 impl<'a> LongHeader<'a> {
-    /// Reads the packet at the start of `bytes`. Versions are not judged, except that the types
+    /// Reads the packet at the start of `bytes`. The fixed bit is not looked at, since ends may
+    /// agree to vary it (RFC 9287). Versions are not judged, except that the types
     /// of version 2 and of Google's Q046 differ.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, WireError> {
         let mut at = Cursor::new(Layer::Quic, bytes);
@@ -93,9 +94,6 @@ impl<'a> LongHeader<'a> {
             return Err(WireError::new(Layer::Quic, 0, Reason::Malformed("short header")));
         }
         let version = at.u32()?;
-        if first & 0x40 == 0 && version != 0 {
-            return Err(WireError::new(Layer::Quic, 0, Reason::BadMagic)); // the fixed bit
-        }
         let destination = at.vec8()?;
         let source = at.vec8()?;
         if destination.len() > MAX_CONNECTION_ID || source.len() > MAX_CONNECTION_ID {

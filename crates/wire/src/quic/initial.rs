@@ -49,8 +49,8 @@ const SALT_23: [u8; 20] = [
 ];
 /// draft-ietf-quic-tls-21 and -22.
 const SALT_22: [u8; 20] = [
-    0x7f, 0xbc, 0xdb, 0x0e, 0x7c, 0x66, 0xbb, 0xe9, 0x2a, 0x96, 0xcd, 0x21, 0x51, 0x9e, 0xbd, 0x7a,
-    0xa5, 0x05, 0x89, 0x5a,
+    0x7f, 0xbc, 0xdb, 0x0e, 0x7c, 0x66, 0xbb, 0xe9, 0x19, 0x3a, 0x96, 0xcd, 0x21, 0x51, 0x9e, 0xbd,
+    0x7a, 0x02, 0x64, 0x4a,
 ];
 /// Google's Q050, T050 and T051 (Chromium, `quic/core/crypto/crypto_utils.cc`).
 const SALT_Q050: [u8; 20] = [
@@ -76,6 +76,8 @@ fn derivation(version: u32) -> Option<Derivation> {
         version::Q050 => SALT_Q050,
         version::T050 => SALT_T050,
         version::T051 => SALT_T051,
+        // Versions that ask for negotiation (RFC 9000 15); those who sent them used draft 29.
+        v if v & 0x0f0f_0f0f == 0x0a0a_0a0a => SALT_29,
         _ => return None,
     };
     Some(Derivation { salt, labels: LABELS_V1 })

@@ -39,7 +39,8 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads the message at the start of `bytes`, by its magic cookie.
+    /// Reads the message at the start of `bytes`, by its magic cookie. Lengths need not be
+    /// multiples of four: Teams sends others.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, WireError> {
         let message = Self::parse_any(bytes)?;
         if message.has_cookie() {
@@ -58,7 +59,8 @@ impl<'a> Message<'a> {
         if !matches!(message.kind, 0x0001 | 0x0101 | 0x0111 | 0x0002 | 0x0102 | 0x0112) {
             return Err(bad(0, "not a classic type"));
         }
-        if message.size() != bytes.len() || message.id.iter().all(|b| *b == message.id[0]) {
+        let odd = !message.attributes.len().is_multiple_of(4);
+        if odd || message.size() != bytes.len() || message.id.iter().all(|b| *b == message.id[0]) {
             return Err(bad(2, "not a classic header"));
         }
         let mut walked = 0;
@@ -92,9 +94,6 @@ impl<'a> Message<'a> {
         let len = at.u16()?;
         if kind & 0xc000 != 0 {
             return Err(WireError::new(Layer::Stun, 0, Reason::BadMagic));
-        }
-        if !len.is_multiple_of(4) {
-            return Err(WireError::new(Layer::Stun, 2, Reason::BadLength));
         }
         let at_id = at.at();
         let id = at.take(16)?;

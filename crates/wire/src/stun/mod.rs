@@ -11,3 +11,6 @@ pub mod message;
 pub use attribute::{Attribute, Attributes};
 pub use channel::ChannelData;
 pub use message::{Class, Message, MessageRepr};
+
+#[cfg(test)]
+mod tests;

@@ -172,11 +172,14 @@ impl<'a> ClientHello<'a> {
         U16s(inner8(self.extensions.find(extension::SUPPORTED_VERSIONS).unwrap_or(&[])))
     }
 
-    /// The highest version offered, in the extension or, without it, in the hello. Rising DTLS
-    /// versions fall as numbers.
+    /// The highest version offered, in the extension or, without it, in the hello; drafts do
+    /// not count. Rising DTLS versions fall as numbers.
     pub fn highest_version(&self) -> u16 {
-        let real = self.supported_versions().filter(|v| !is_grease(*v));
-        let best = if self.carrier == Carrier::Dtls { real.min() } else { real.max() };
+        let best = if self.carrier == Carrier::Dtls {
+            self.supported_versions().filter(|v| v >> 8 == 0xfe).min()
+        } else {
+            self.supported_versions().filter(|v| v >> 8 == 3).max()
+        };
         best.unwrap_or(self.version)
     }
 

@@ -180,22 +180,4 @@ pub fn version_name(version: u16) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn grease_is_told_from_real_values() {
-        let count = (0..=u16::MAX).filter(|v| is_grease(*v)).count();
-        assert_eq!(count, 16);
-        assert!(is_grease(0x0a0a) && is_grease(0xfafa));
-        assert!(!is_grease(0x0a1a) && !is_grease(0x1301));
-    }
-
-    #[test]
-    fn lists_end_where_they_are_cut() {
-        assert_eq!(U16s(&[0, 1, 0, 2, 9]).collect::<Vec<_>>(), [1, 2]);
-        let cut = Extensions(&[0, 0x10, 0, 1, 7, 0, 0x2b, 0, 9, 1]);
-        assert_eq!(cut.collect::<Vec<_>>(), [(0x10, &[7u8][..])]);
-        assert_eq!(Names(b"\x02h2\x08http").collect::<Vec<_>>(), [b"h2"]);
-    }
-}
+mod tests;
