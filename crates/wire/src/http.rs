@@ -243,7 +243,13 @@ impl<'a> Request<'a> {
         let mut lines = [MaybeUninit::uninit(); MAX_HEADERS];
         let mut request = httparse::Request::new(&mut []);
         let status = config().parse_request_with_uninit_headers(&mut request, bytes, &mut lines);
-        let httparse::Status::Complete(len) = status.map_err(fault)? else {
+        let status = match status {
+            Err(error @ (httparse::Error::Token | httparse::Error::Version)) => {
+                return Self::parse_odd(bytes, fault(error));
+            }
+            status => status.map_err(fault)?,
+        };
+        let httparse::Status::Complete(len) = status else {
             return Err(partial(bytes));
         };
         let (Some(method), Some(target), Some(minor)) =
@@ -252,6 +258,30 @@ impl<'a> Request<'a> {
             return Err(partial(bytes));
         };
         Ok(Request { len, method, target, minor, headers: Headers::collect(request.headers) })
+    }
+
+    /// Reads a head whose target holds spaces or bytes that are no UTF-8, as sent by attackers
+    /// and by apps of the time before UTF-8: the target ends at the line's last space.
+    fn parse_odd(bytes: &'a [u8], odd: WireError) -> Result<Self, WireError> {
+        let end = bytes.iter().position(|b| *b == b'\n').ok_or(partial(bytes))?;
+        let line = bytes[..end].trim_ascii_end();
+        let space = line.iter().position(|b| *b == b' ').ok_or(odd)?;
+        let (method, rest) = line.split_at(space);
+        let (target, version) = rest.split_last_chunk::<9>().ok_or(odd)?;
+        let (b" HTTP/1.", [minor @ b'0'..=b'9']) = version.split_at(8) else { return Err(odd) };
+        if start(bytes) != Start::Request {
+            return Err(odd);
+        }
+        let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let status = httparse::parse_headers(&bytes[end + 1..], &mut lines).map_err(fault)?;
+        let httparse::Status::Complete((len, lines)) = status else { return Err(partial(bytes)) };
+        Ok(Request {
+            len: end + 1 + len,
+            method: text(method),
+            target: text(target),
+            minor: minor - b'0',
+            headers: Headers::collect(lines),
+        })
     }
 
     /// The host that the request is for, without port: of an absolute target or of CONNECT's,

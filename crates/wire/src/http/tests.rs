@@ -103,6 +103,20 @@ fn odd_heads_are_read_as_browsers_do() {
     assert!(Request::parse(b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n").unwrap().host().is_none());
 }
 
+#[test]
+fn targets_that_may_not_be_are_read() {
+    let head = b"GET /cgi;cat /etc/passwd|?a=b HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    let request = Request::parse(head).unwrap();
+    assert_eq!((request.path(), request.host()), ("/cgi;cat /etc/passwd|", Some("a.example")));
+    assert_eq!((request.len, request.minor), (head.len(), 1));
+    // Simplified Chinese as apps once sent it
+    let head = b"GET /mp3/\xd6\xd0.mp3 HTTP/1.0\r\nHost: a.example\r\n\r\n";
+    let request = Request::parse(head).unwrap();
+    assert_eq!((request.path(), request.host()), ("/mp3/", Some("a.example")));
+    assert!(Request::parse(&head[..30]).unwrap_err().is_truncated());
+    assert!(!Request::parse(b"G\x01T / HTTP/1.1\r\n\r\n").unwrap_err().is_truncated());
+}
+
 fn token() -> impl Strategy<Value = String> {
     "[A-Za-z][A-Za-z0-9-]{0,12}"
 }
