@@ -16,8 +16,8 @@ pub(super) enum Claim {
 
 /// nDPI's name of an app, and the catalogue's ids that agree with it.
 const APPS: &[(&str, &[&str])] = &[
-    ("AppleFaceTime", &["facetime"]),
-    ("FaceTime", &["facetime"]),
+    ("AppleFaceTime", &["imessage"]),
+    ("FaceTime", &["imessage"]),
     ("AppleiMessage", &["imessage"]),
     ("DingTalk", &["dingtalk"]),
     ("Discord", &["discord"]),
@@ -99,6 +99,11 @@ const OPERATORS: &[&str] = &[
     "Microsoft365",
     "SD-RTN",
 ];
+
+/// Whether nDPI has a name for the app, so that it counts as messaging whatever its kind.
+pub(super) fn is_named(app: &str) -> bool {
+    APPS.iter().any(|(_, ids)| ids.contains(&app))
+}
 
 /// Reads a name such as `TLS.WhatsApp`: a carrier, then what is carried.
 pub(super) fn claim(protocol: &str) -> Claim {

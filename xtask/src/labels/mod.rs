@@ -16,7 +16,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use apps::{Claim, claim};
+use apps::{Claim, claim, is_named};
 use flow::{Key, Ours, Theirs};
 use judgements::Judgements;
 
@@ -164,7 +164,8 @@ fn background(captures: &Path, only: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Ids of the shipped apps; without platforms, which are no app but what apps run on.
+/// Ids of the shipped messaging and calling apps: not of platforms, which apps run on, nor of
+/// what is in the catalogue only to be told apart.
 fn catalogue() -> Result<BTreeSet<String>> {
     let mut ids = BTreeSet::new();
     for entry in fs::read_dir(root().join("catalog"))? {
@@ -172,8 +173,9 @@ fn catalogue() -> Result<BTreeSet<String>> {
         if path.extension().is_some_and(|e| e == "toml") {
             let text = fs::read_to_string(&path)?;
             let id = text.lines().find_map(|l| l.strip_prefix("id = \"")?.strip_suffix('"'));
-            let platform = text.lines().any(|l| l == "kind = \"platform\"");
-            ids.extend(id.filter(|_| !platform).map(str::to_owned));
+            let others = ["kind = \"platform\"", "kind = \"social\"", "kind = \"live\""];
+            let other = text.lines().any(|l| others.contains(&l));
+            ids.extend(id.filter(|id| !other || is_named(id)).map(str::to_owned));
         }
     }
     Ok(ids)
