@@ -4,7 +4,7 @@ use ottoscope_wire::dtls::{HandshakeFragment, Record};
 use ottoscope_wire::tls::{Carrier, Handshake, content, handshake_type as kind};
 
 use super::assembler::Assembler;
-use super::handshakes::Handshakes;
+use super::handshakes::{Arrived, Handshakes};
 use super::media::Media;
 use super::{Emit, Match, Probe, Protocol};
 use crate::model::{Direction, Transport};
@@ -139,7 +139,8 @@ impl Dtls {
         if fragment.is_whole() {
             side.next = fragment.message.saturating_add(1);
             let message = Handshake { kind: fragment.kind, body: fragment.body };
-            return self.handshakes.message(at, direction, &message, &(), out);
+            let arrived = Arrived { at, direction, message, carrier: &() };
+            return self.handshakes.message(&arrived, out);
         }
         let len = fragment.len as usize;
         let place = side.partial.iter().position(|p| p.0 == fragment.message);
@@ -161,6 +162,7 @@ impl Dtls {
         side.next = number.saturating_add(1);
         let (_, kind, _, parts) = side.partial.swap_remove(place);
         let message = Handshake { kind, body: parts.prefix() };
-        self.handshakes.message(at, direction, &message, &(), out);
+        let arrived = Arrived { at, direction, message, carrier: &() };
+        self.handshakes.message(&arrived, out);
     }
 }

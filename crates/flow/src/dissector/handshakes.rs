@@ -72,50 +72,41 @@ impl Handshakes {
         self.client.map_or(Direction::Down, Direction::flipped)
     }
 
-    /// Reads one whole message; `wrap` adds the carrier's own fields where it has some.
-    pub(super) fn message(
-        &mut self,
-        at: Timestamp,
-        direction: Direction,
-        message: &Handshake<'_>,
-        carrier_fields: &dyn Fields,
-        out: &mut Emit<'_>,
-    ) {
-        let read = match message.kind {
-            kind::CLIENT_HELLO => ClientHello::parse(message.body, self.carrier).map(|hello| {
-                self.take_client_hello(at, direction, &hello, message, out, carrier_fields)
+    /// Reads one whole message.
+    pub(super) fn message(&mut self, arrived: &Arrived<'_>, out: &mut Emit<'_>) {
+        let body = arrived.message.body;
+        let read = match arrived.message.kind {
+            kind::CLIENT_HELLO => ClientHello::parse(body, self.carrier).map(|hello| {
+                self.take_client_hello(arrived, &hello, out);
             }),
-            kind::SERVER_HELLO => ServerHello::parse(message.body).map(|hello| {
+            kind::SERVER_HELLO => ServerHello::parse(body).map(|hello| {
                 self.take_server_hello(&hello, out);
-                let fields = Both(carrier_fields, &hello);
-                self.emit(at, direction, hello.name(), None, message, &fields, out);
+                self.emit(arrived, hello.name(), None, &hello, out);
             }),
-            kind::CERTIFICATE if direction == self.server_direction() && !self.certificate => {
-                Certificates::parse(message.body).and_then(|chain| {
+            kind::CERTIFICATE
+                if arrived.direction == self.server_direction() && !self.certificate =>
+            {
+                Certificates::parse(body).and_then(|chain| {
                     self.certificate = true;
-                    self.emit(at, direction, message.name(), None, message, &chain, out);
+                    self.emit(arrived, arrived.message.name(), None, &chain, out);
                     { chain }.next().map_or(Ok(()), |leaf| keep_names(leaf, out))
                 })
             }
             _ => Ok(()),
         };
         if let Err(error) = read {
-            out.anomaly(at, error, message.body);
+            out.anomaly(arrived.at, error, body);
         }
     }
 
-    /// Reads a client hello in SSL 2 form.
+    /// Takes a client hello in SSL 2 form, which no handshake message holds.
     pub(super) fn ssl2_hello(
         &mut self,
-        at: Timestamp,
-        direction: Direction,
-        bytes: &[u8],
+        arrived: &Arrived<'_>,
+        hello: &ClientHello<'_>,
         out: &mut Emit<'_>,
     ) {
-        if let Ok(hello) = ClientHello::parse_ssl2(bytes) {
-            let message = Handshake { kind: kind::CLIENT_HELLO, body: bytes };
-            self.take_client_hello(at, direction, &hello, &message, out, &());
-        }
+        self.take_client_hello(arrived, hello, out);
     }
 
     /// Looks for the server's name in the first bytes of a client hello that has not come
@@ -138,15 +129,12 @@ impl Handshakes {
 
     fn take_client_hello(
         &mut self,
-        at: Timestamp,
-        direction: Direction,
+        arrived: &Arrived<'_>,
         hello: &ClientHello<'_>,
-        message: &Handshake<'_>,
         out: &mut Emit<'_>,
-        carrier_fields: &dyn Fields,
     ) {
         // A second hello, after a retry or a cookie, repeats the first.
-        self.client.get_or_insert(direction);
+        self.client.get_or_insert(arrived.direction);
         let name = hello.server_name();
         if let Some(name) = name {
             out.server_name(name, self.source());
@@ -163,9 +151,9 @@ impl Handshakes {
             facts.tls_version = version::TLS13;
         }
         if let Some(error) = hello.stop {
-            out.anomaly(at, error, message.body);
+            out.anomaly(arrived.at, error, arrived.message.body);
         }
-        self.emit(at, direction, "client-hello", name, message, &Both(carrier_fields, hello), out);
+        self.emit(arrived, "client-hello", name, hello, out);
     }
 
     fn take_server_hello(&mut self, hello: &ServerHello<'_>, out: &mut Emit<'_>) {
@@ -182,14 +170,13 @@ impl Handshakes {
 
     fn emit(
         &self,
-        at: Timestamp,
-        direction: Direction,
+        arrived: &Arrived<'_>,
         kind: &str,
         name: Option<&str>,
-        message: &Handshake<'_>,
         fields: &dyn Fields,
         out: &mut Emit<'_>,
     ) {
+        let message = &arrived.message;
         let emitted = Emitted {
             protocol: self.protocol,
             kind,
@@ -198,10 +185,19 @@ impl Handshakes {
             sequence: None,
             len: message.size() as u64,
             head: message.body,
-            body: Body::Fields(fields),
+            body: Body::Fields(&Both(arrived.carrier, fields)),
         };
-        out.message(at, direction, &emitted);
+        out.message(arrived.at, arrived.direction, &emitted);
     }
+}
+
+/// One handshake message and how it came.
+pub(super) struct Arrived<'a> {
+    pub(super) at: Timestamp,
+    pub(super) direction: Direction,
+    pub(super) message: Handshake<'a>,
+    /// Fields of the carrier, told before the message's own.
+    pub(super) carrier: &'a dyn Fields,
 }
 
 /// The fields of a carrier and of the message in it.

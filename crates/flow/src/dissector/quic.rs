@@ -7,7 +7,7 @@ use ottoscope_wire::tls::{Carrier, Handshake};
 use ottoscope_wire::{Fields, Value};
 
 use super::assembler::Assembler;
-use super::handshakes::Handshakes;
+use super::handshakes::{Arrived, Handshakes};
 use super::{Dissector, Emit, Emitted, Match, Probe, Progress, Protocol};
 use crate::model::{Body, Direction, NameSource, Transport};
 use crate::time::Timestamp;
@@ -174,7 +174,8 @@ impl Quic {
             self.google(at, direction, version, &message, out);
         } else if let Ok(message) = Handshake::parse(bytes) {
             self.read[direction.index()] = true;
-            self.handshakes.message(at, direction, &message, &Carried(version), out);
+            let arrived = Arrived { at, direction, message, carrier: &Carried(version) };
+            self.handshakes.message(&arrived, out);
         } else {
             self.handshakes.partial(bytes, out);
         }

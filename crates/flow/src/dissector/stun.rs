@@ -56,7 +56,7 @@ fn starts_message(bytes: &[u8]) -> Match {
     let have = bytes.get(4..).unwrap_or(&[]);
     let have = &have[..have.len().min(4)];
     let fits = bytes.first().is_none_or(|b| b & 0xc0 == 0)
-        && bytes.get(3).is_none_or(|b| b & 3 == 0)
+        && bytes.get(3).is_none_or(|b| b.is_multiple_of(4))
         && cookie.starts_with(have);
     match (fits, have.len()) {
         (false, _) => Match::No,

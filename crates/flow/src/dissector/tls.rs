@@ -4,7 +4,7 @@ use ottoscope_wire::tls::{Alert, Carrier, ClientHello, Handshake};
 use ottoscope_wire::tls::{content, handshake_type, record};
 use ottoscope_wire::{Layer, Reason, WireError};
 
-use super::handshakes::{Handshakes, MAX_MESSAGE};
+use super::handshakes::{Arrived, Handshakes, MAX_MESSAGE};
 use super::{Dissector, Emit, Emitted, Match, Probe, Progress, Protocol};
 use crate::model::{Body, Direction, Transport};
 use crate::time::Timestamp;
@@ -230,8 +230,9 @@ impl Tls {
             match Handshake::parse(rest) {
                 Ok(message) if message.kind <= handshake_type::LAST => {
                     side.torn = false;
-                    self.handshakes.message(at, direction, &message, &(), out);
                     rest = &rest[message.size()..];
+                    let arrived = Arrived { at, direction, message, carrier: &() };
+                    self.handshakes.message(&arrived, out);
                 }
                 Err(WireError { reason: Reason::Truncated { need, .. }, .. })
                     if rest[0] <= handshake_type::LAST && need <= MAX_MESSAGE && !side.torn =>
@@ -259,8 +260,8 @@ impl Tls {
         bytes: &[u8],
         out: &mut Emit<'_>,
     ) -> Step {
-        match ClientHello::parse_ssl2(bytes) {
-            Ok(_) => {}
+        let hello = match ClientHello::parse_ssl2(bytes) {
+            Ok(hello) => hello,
             Err(error) if error.is_truncated() => return Step::Wait,
             Err(_) if self.sides.iter().any(|s| s.started) => {
                 out.anomaly(at, WireError::new(Layer::Tls, 0, Reason::BadMagic), bytes);
@@ -269,11 +270,13 @@ impl Tls {
                 return Step::Lost;
             }
             Err(_) => return Step::Foreign,
-        }
+        };
         self.sides[direction.index()].started = true;
         self.records += 1;
         let size = 2 + usize::from(u16::from_be_bytes([bytes[0] & 0x7f, bytes[1]]));
-        self.handshakes.ssl2_hello(at, direction, &bytes[..size], out);
+        let message = Handshake { kind: handshake_type::CLIENT_HELLO, body: &bytes[..size] };
+        let arrived = Arrived { at, direction, message, carrier: &() };
+        self.handshakes.ssl2_hello(&arrived, &hello, out);
         Step::Read(size)
     }
 }

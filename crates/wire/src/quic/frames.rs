@@ -29,7 +29,7 @@ pub enum Frame<'a> {
 
 /// The frames of an opened packet. Ends at the first one that may not be in an Initial, or is
 /// malformed, and keeps the reason.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Frames<'a> {
     at: Cursor<'a>,
     /// Why reading ended early, if it did.
@@ -173,7 +173,9 @@ mod tests {
             Frame::Close(0x12a),
         ];
         let mut bytes = Vec::new();
-        frames.iter().for_each(|f| f.emit(&mut bytes));
+        for frame in &frames {
+            frame.emit(&mut bytes);
+        }
         let mut walk = Frames::new(&bytes);
         assert_eq!(walk.by_ref().collect::<Vec<_>>(), frames);
         assert_eq!(walk.stop, None);

@@ -127,19 +127,19 @@ impl<'a> Message<'a> {
         })
     }
 
-    fn text(&self, wanted: &[u8; 4]) -> Option<&'a str> {
-        let (_, value) = self.entries().find(|(tag, _)| tag == wanted)?;
+    fn text(&self, wanted: [u8; 4]) -> Option<&'a str> {
+        let (_, value) = self.entries().find(|(tag, _)| *tag == wanted)?;
         std::str::from_utf8(value).ok()
     }
 
     /// The server's name.
     pub fn server_name(&self) -> Option<&'a str> {
-        self.text(b"SNI\0")
+        self.text(*b"SNI\0")
     }
 
     /// The user agent.
     pub fn user_agent(&self) -> Option<&'a str> {
-        self.text(b"UAID")
+        self.text(*b"UAID")
     }
 
     /// The kind as messages are named everywhere here.
@@ -183,7 +183,9 @@ pub fn emit_message(tag: [u8; 4], entries: &[([u8; 4], &[u8])], out: &mut Vec<u8
         out.extend_from_slice(tag);
         out.extend_from_slice(&end.to_le_bytes());
     }
-    entries.iter().for_each(|(_, value)| out.extend_from_slice(value));
+    for (_, value) in entries {
+        out.extend_from_slice(value);
+    }
 }
 
 /// Writes a Q043 client packet around a handshake message, for tests and synthesis.

@@ -52,9 +52,8 @@ impl std::fmt::Display for VersionName {
             v if v >> 8 == 0x00ff_0000 => write!(f, "draft-{}", v & 0xff),
             v if v >> 4 == 0x0fac_eb00 => write!(f, "mvfst-{:x}", v & 0xf),
             v => match v.to_be_bytes() {
-                [b'Q' | b'T', a, b, c] if [a, b, c].iter().all(u8::is_ascii_digit) => {
-                    let letter = char::from((v >> 24) as u8);
-                    write!(f, "{letter}{}{}{}", char::from(a), char::from(b), char::from(c))
+                [b'Q' | b'T', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
+                    v.to_be_bytes().iter().try_for_each(|b| write!(f, "{}", char::from(*b)))
                 }
                 _ => write!(f, "{v:#010x}"),
             },

@@ -1,5 +1,8 @@
 //! Attributes: type, length, value, padded to four bytes (RFC 8489 14).
 
+// A view of a list is walked as a copy, so that the list stays whole.
+#![allow(clippy::copy_iterator)]
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -74,7 +77,7 @@ fn is_xored(kind: u16) -> bool {
     )
 }
 
-impl<'a> Attribute<'a> {
+impl Attribute<'_> {
     /// The value as an address (RFC 8489 14.1, 14.2), where it has the shape of one. `id` is
     /// the message's cookie and transaction id.
     pub fn address(&self, id: &[u8; 16]) -> Option<SocketAddr> {

@@ -302,7 +302,9 @@ impl ClientHelloRepr {
         extensions.push((extension::SIGNATURE_ALGORITHMS, vec![0, 6, 4, 3, 8, 4, 4, 1]));
         if !alpn.is_empty() {
             let mut names = Vec::new();
-            alpn.iter().for_each(|name| put_vec8(&mut names, name.as_bytes()));
+            for name in alpn {
+                put_vec8(&mut names, name.as_bytes());
+            }
             let mut body = Vec::new();
             put_vec16(&mut body, &names);
             extensions.push((extension::ALPN, body));
