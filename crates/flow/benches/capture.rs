@@ -1,4 +1,5 @@
 //! How fast captures are read, next to a bare loop over their records, which is the limit.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers are tests, too
 
 use std::fs::File;
 use std::hint::black_box;

@@ -1,5 +1,6 @@
 //! Capture files of every kind: variants of the formats, compression, cut and damaged ones, and
 //! many as one time line.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers are tests, too
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! Every real capture is read to its end: as many packets as capinfos counts, or a fault that
 //! says why not; every packet is decoded without a panic.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers are tests, too
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Packets that pass a veth pair are captured, with times, VLAN tags and an orderly end.
 //!
 //! Needs root and `ip`; makes its own network namespaces and removes them.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers are tests, too
 #![cfg(target_os = "linux")]
 
 use std::process::Command;

@@ -25,7 +25,7 @@ fn packet(c: &mut Criterion) {
             "gtp-u",
             frame(&|out| {
                 v4.udp(out, 2152, 2152, |out| {
-                    tunnel.write(out, |out| v4.tcp(out, &segment, |_| ()))
+                    tunnel.write(out, |out| v4.tcp(out, &segment, |_| ()));
                 });
             }),
         ),

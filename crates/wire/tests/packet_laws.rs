@@ -1,4 +1,5 @@
 //! Laws over any frame: what is built is decoded, another parser agrees, and no bytes panic.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers are tests, too
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

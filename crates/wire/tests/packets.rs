@@ -1,4 +1,5 @@
 //! Frames down to their innermost conversation: hand-made ones of every layer, laws over any.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers are tests, too
 
 use std::net::IpAddr;
 
@@ -291,7 +292,7 @@ fn what_is_broken_is_said_where() {
 fn ports_of_sctp_and_none_of_icmp() {
     let sctp = bytes(|out| {
         inner().write(out, 132, |out| {
-            out.extend_from_slice(&[0x0b, 0x59, 0x0b, 0x5a, 0, 0, 0, 0, 0, 0, 0, 0, 1])
+            out.extend_from_slice(&[0x0b, 0x59, 0x0b, 0x5a, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
         });
     });
     let found = packet(LinkType::RAW, &sctp);

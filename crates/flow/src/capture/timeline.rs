@@ -181,6 +181,10 @@ impl Captures {
                     index += 1;
                     continue;
                 }
+                // Only now, so that a batch that was let go is filled while still in the cache.
+                if active.batch.buffer.is_empty() {
+                    active.batch = self.pool.fresh();
+                }
                 if active.refill(CHUNK)? {
                     self.faults.append(&mut active.batch.faults);
                 } else {
@@ -214,8 +218,6 @@ impl Packets for Captures {
                 && limit.is_none_or(|limit| (active.latest, active.capture) < limit);
             if whole && merged.is_none() {
                 let batch = std::mem::take(&mut active.batch);
-                let fresh = self.pool.fresh();
-                self.active[index].batch = fresh;
                 return Ok(Some(self.hand_over(batch)));
             }
             let mut out = match merged.take() {
