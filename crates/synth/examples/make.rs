@@ -1,13 +1,26 @@
-//! Makes a shipped scenario's capture: `make NAME OUT TRUTH`.
-use std::io::BufWriter;
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let s = ottoscope_synth::Scenario::builtin(&args[1]).unwrap_or_else(|_| {
-        ottoscope_synth::Scenario::from_toml(&std::fs::read_to_string(&args[1]).unwrap()).unwrap()
-    });
-    let mut out = std::fs::File::create(&args[2]).unwrap();
-    let mut truth =
-        ottoscope_synth::JsonLines(BufWriter::new(std::fs::File::create(&args[3]).unwrap()));
-    let t = ottoscope_synth::generate(&s, s.seed, &mut out, &mut truth).unwrap();
-    println!("{t:#?}");
+//! The library's smallest use: `make SCENARIO OUT.pcap TRUTH.jsonl` for a shipped scenario.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+
+use ottoscope_synth::{JsonLines, Scenario, generate};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(name), Some(capture), Some(truth)) =
+        (arguments.next(), arguments.next(), arguments.next())
+    else {
+        return Err("usage: make SCENARIO OUT.pcap TRUTH.jsonl".into());
+    };
+    let scenario = match std::fs::read_to_string(&name) {
+        Ok(text) => Scenario::from_toml(&text)?,
+        Err(_) => Scenario::builtin(&name)?,
+    };
+    let mut capture = File::create(capture)?;
+    let mut truth = JsonLines(BufWriter::new(File::create(truth)?));
+    let totals = generate(&scenario, scenario.seed, &mut capture, &mut truth)?;
+    truth.0.flush()?;
+    writeln!(std::io::stdout(), "{totals:#?}")?;
+    Ok(())
 }

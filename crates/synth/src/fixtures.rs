@@ -28,19 +28,19 @@ type Make = fn() -> Vec<u8>;
 
 /// Every fixture: name, what it holds, and how it is made.
 const ALL: &[(&str, &str, Make)] = &[
-    ("dns", "a query and its answer with a CNAME chain", || plain(conversations::dns())),
-    ("http", "two requests on one HTTP/1.1 connection", || plain(conversations::http())),
-    ("tls12", "the plain conversation: SNI, certificate in clear", || plain(tls())),
-    ("tls13", "TLS 1.3: SNI in clear, certificate not", || plain(conversations::tls(true))),
-    ("quic", "QUIC version 1 with an Initial that can be opened", || plain(conversations::quic())),
-    ("call", "STUN allocation, RTP both ways for a second, end", || plain(conversations::call())),
+    ("dns", "a query and its answer with a CNAME chain", || plain(&conversations::dns())),
+    ("http", "two requests on one HTTP/1.1 connection", || plain(&conversations::http())),
+    ("tls12", "the plain conversation: SNI, certificate in clear", || plain(&tls())),
+    ("tls13", "TLS 1.3: SNI in clear, certificate not", || plain(&conversations::tls(true))),
+    ("quic", "QUIC version 1 with an Initial that can be opened", || plain(&conversations::quic())),
+    ("call", "STUN allocation, RTP both ways for a second, end", || plain(&conversations::call())),
     ("whatsapp-chat", "Noise handshake and some frames, port 5222", || {
-        plain(conversations::whatsapp())
+        plain(&conversations::whatsapp())
     }),
     (
         "w-tcp",
         "WeChat long connection: connect, heartbeat, a picture over several segments",
-        || plain(conversations::wechat()),
+        || plain(&conversations::wechat()),
     ),
     ("vlan", "802.1Q tag", || layers::vlan(&tls(), &[100])),
     ("qinq", "802.1ad and 802.1Q tags", || layers::vlan(&tls(), &[200, 100])),
@@ -51,26 +51,26 @@ const ALL: &[(&str, &str, Make)] = &[
     ("gre", "GRE without key", || layers::gre(&tls())),
     ("ip-in-ip", "IPv4 in IPv4", || layers::ip_in_ip(&tls())),
     ("vxlan", "VXLAN network 5", || layers::vxlan(&tls())),
-    ("ipv6", "the conversation over IPv6", || plain(conversations::tls_v6())),
+    ("ipv6", "the conversation over IPv6", || plain(&conversations::tls_v6())),
     ("fragments", "every IPv4 packet over 600 bytes in fragments", || {
         layers::fragments(conversations::tls(false))
     }),
     ("fragments-v6", "the same over IPv6", || layers::fragments(conversations::tls_v6())),
     ("retransmission", "every segment with payload captured twice", || {
-        plain(layers::repeated(tls()))
+        plain(&layers::repeated(tls()))
     }),
-    ("overlap", "a segment that repeats half of the one before", || plain(layers::overlap(tls()))),
+    ("overlap", "a segment that repeats half of the one before", || plain(&layers::overlap(tls()))),
     ("out-of-order-hello", "the client hello in two segments, the second first", || {
-        plain(layers::split_hello(tls(), true))
+        plain(&layers::split_hello(tls(), true))
     }),
     ("split-hello", "the client hello in segments of 40 bytes", || {
-        plain(layers::split_hello(tls(), false))
+        plain(&layers::split_hello(tls(), false))
     }),
     ("mid-stream", "the conversation without handshake and client hello", || {
-        plain(tls().split_off(4))
+        plain(&tls().split_off(4))
     }),
     ("port-reuse", "the conversation twice on the same ports, 5 minutes apart", || {
-        plain(layers::reused(tls()))
+        plain(&layers::reused(tls()))
     }),
     ("raw-ip", "link type 101", || files::raw(&tls())),
     ("null", "link type 0", || files::null(&tls())),
@@ -87,12 +87,12 @@ const ALL: &[(&str, &str, Make)] = &[
         files::sections(&tls())
     }),
     ("snapped", "packets cut to 60 bytes", || files::snapped(&tls(), 60)),
-    ("cut-record", "the last record ends in its packet", || files::cut(plain(tls()), 5)),
+    ("cut-record", "the last record ends in its packet", || files::cut(plain(&tls()), 5)),
     ("cut-header", "the last record ends in its header", || {
         let last = tls().last().map_or(0, |packet| 14 + packet.ip.len());
-        files::cut(plain(tls()), last + 7)
+        files::cut(plain(&tls()), last + 7)
     }),
-    ("empty", "a file header and no packet", || plain(Vec::new())),
+    ("empty", "a file header and no packet", || plain(&[])),
 ];
 
 /// The capture of this name; [`fixtures`] lists them.
@@ -110,6 +110,6 @@ fn tls() -> Packets {
 }
 
 /// As an Ethernet capture with nanoseconds.
-fn plain(packets: Packets) -> Vec<u8> {
-    files::pcap(&packets, files::Form::PLAIN)
+fn plain(packets: &[Packet]) -> Vec<u8> {
+    files::pcap(packets, files::Form::PLAIN)
 }

@@ -407,11 +407,11 @@ impl Default for WhatsApp {
         WhatsApp {
             share: 0.0,
             sessions_per_hour: 2.5,
-            messages_per_session: 12.0,
+            messages_per_session: 6.5,
             media_per_session: 0.1,
             video_share: 0.36,
-            photo_bytes: 160_000.0,
-            video_bytes: 318_000.0,
+            photo_bytes: 150_000.0,
+            video_bytes: 305_000.0,
             upload_share: 0.3,
             port_443: 0.4,
         }

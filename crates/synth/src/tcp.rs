@@ -51,8 +51,8 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    pub(crate) fn task(task: &'static str) -> Option<Self> {
-        Some(Mark { task, opcode: None, sequence: None })
+    pub(crate) fn task(task: &'static str) -> Self {
+        Mark { task, opcode: None, sequence: None }
     }
 }
 

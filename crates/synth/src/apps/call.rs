@@ -152,7 +152,7 @@ fn transaction(rng: &mut Rng) -> [u8; 12] {
 fn stun(at: i64, side: usize, message: &MessageRepr, task: &'static str) -> Datagram {
     let mut bytes = Vec::new();
     message.emit(&mut bytes);
-    Datagram { at, side, content: Content::bytes(bytes), mark: Mark::task(task) }
+    Datagram { at, side, content: Content::bytes(bytes), mark: Some(Mark::task(task)) }
 }
 
 /// STUN, media, STUN on one 5-tuple.

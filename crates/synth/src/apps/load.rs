@@ -23,9 +23,9 @@ pub(crate) fn flow(cx: &mut Context<'_>, user: u32, now: i64, rng: &mut Rng) {
     let mut owner =
         Owner { app: "load", service: "load", protocol: "", host: Some(host), says_name: false };
     if udp {
-        target.port = 20_000 + (rng.below(1000) as u16);
-        let up = Content::opaque([0xff], rng.range(20, 400), rng.next());
-        let down = Content::opaque([0xff], len.min(1400), rng.next());
+        target.port = 61_000 + (rng.below(1000) as u16);
+        let up = Content::opaque(*b"load", rng.range(20, 400), rng.next());
+        let down = Content::opaque(*b"load", len.min(1400), rng.next());
         let talk = VecDeque::from([
             Datagram { at: now, side: UP, content: up, mark: None },
             Datagram { at: now + rtt + MILLI, side: DOWN, content: down, mark: None },

@@ -109,7 +109,7 @@ pub(crate) fn exchange(
     task: Option<&'static str>,
     rng: &mut Rng,
 ) -> [Step; 2] {
-    let mark = task.and_then(Mark::task);
+    let mark = task.map(Mark::task);
     let up = Content::opaque(request.into_bytes(), request_len, rng.next());
     let down = Content::opaque(response.into_bytes(), response_len, rng.next());
     let think = rng.range(3, 60) as i64 * MILLI;

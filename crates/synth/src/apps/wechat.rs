@@ -165,7 +165,7 @@ fn post(
         request.extend([0x19, 0xf1, 0x04, 0, early as u8]);
         let mut response = answer(down).into_bytes();
         response.extend([0x16, 0xf1, 0x04, 0, 59]);
-        let mark = Mark::task(task);
+        let mark = Some(Mark::task(task));
         let think = rng.range(3, 60) as i64 * MILLI;
         let content = Content::opaque(request, up - 5, rng.next());
         let reply = Content::opaque(response, down - 5, rng.next());
@@ -203,7 +203,7 @@ fn resource(cx: &mut Context<'_>, user: u32, now: i64, rng: &mut Rng) {
     let len = rng.log_normal(mean, 0.9).clamp(400.0, 4e6) as u64;
     let agent = "MicroMessenger Client";
     let more = "Referer: http://weixin.qq.com/?version=620823552&uin=0\r\n";
-    let get = web::get(&name, &path, agent, more, "image/jpeg", len, Some(task), rng);
+    let get = web::get(&name, &path, agent, more, "image/wxpc", len, Some(task), rng);
     let mut steps: VecDeque<Step> = get.into();
     steps.push_back(Step::Close { side: UP, delay: rng.range(1, 9) as i64 * SECOND });
     let owner = Owner {

@@ -44,7 +44,7 @@ pub(crate) fn wake(
         let mean = app.messages_per_session;
         for _ in 0..(rng.exponential(mean) as usize).min(100_000) {
             // Half of the messages follow within seconds, the others when somebody looks again.
-            let mean = if rng.chance(0.5) { 6.0 } else { 75.0 };
+            let mean = if rng.chance(0.5) { 6.0 } else { 140.0 };
             gaps.push((rng.exponential(mean).min(idle as f64 / 1e9 * 0.95) * 1e9) as i64 + MILLI);
         }
     }
@@ -135,7 +135,7 @@ fn media(cx: &mut Context<'_>, user: u32, now: i64, rng: &mut Rng) {
     steps.push_back(tls::data(UP, 5 * MILLI, request, rng));
     steps.push_back(tls::data(DOWN, rng.range(5, 80) as i64 * MILLI, response, rng));
     // Closed upon completion, at times after a keep-alive.
-    let idle = if rng.chance(0.5) { MILLI } else { rng.range(10, 240) as i64 * SECOND };
+    let idle = if rng.chance(0.5) { MILLI } else { rng.range(10, 440) as i64 * SECOND };
     tls::close(&mut steps, UP, idle, rng);
     let owner = Owner {
         app: "whatsapp",
@@ -168,16 +168,12 @@ fn frame(len: u64, rng: &mut Rng) -> Content {
     Content::opaque([(len >> 16) as u8, (len >> 8) as u8, len as u8], len, rng.next())
 }
 
-fn plain(task: &'static str) -> Mark {
-    Mark { task, opcode: None, sequence: None }
-}
-
 impl Chat {
     fn begin(&mut self, rng: &mut Rng) -> Option<Step> {
         let stage = self.stage;
         self.stage += 1;
         let send = |side, delay: i64, content, task| {
-            Some(Step::Send { side, delay: delay * MILLI, content, mark: Some(plain(task)) })
+            Some(Step::Send { side, delay: delay * MILLI, content, mark: Some(Mark::task(task)) })
         };
         match (stage, self.noise) {
             (0, true) => {
@@ -195,7 +191,7 @@ impl Chat {
             (2, _) => send(UP, 12, frame(rng.range(180, 420), rng), "login"),
             (3, _) => send(DOWN, 15, frame(rng.range(120, 260), rng), "login"),
             (4, _) => send(UP, 30, frame(rng.range(60, 320), rng), "presence"),
-            (5, _) => send(DOWN, 20, frame(rng.range(700, 2600), rng), "offline-messages"),
+            (5, _) => send(DOWN, 20, frame(rng.range(400, 1700), rng), "offline-messages"),
             _ => None,
         }
     }
@@ -233,8 +229,8 @@ impl Script for Chat {
         if self.ping < self.due {
             let delay = self.ping - ready[UP];
             self.ping += PING;
-            self.answer = Some((DOWN, plain("ping")));
-            let mark = Some(plain("ping"));
+            self.answer = Some((DOWN, Mark::task("ping")));
+            let mark = Some(Mark::task("ping"));
             return Step::Send { side: UP, delay, content: frame(22, rng), mark };
         }
         let due = std::mem::take(&mut self.due);
@@ -242,8 +238,8 @@ impl Script for Chat {
             return Step::Close { side: UP, delay: due - ready[UP] };
         }
         let side = if rng.chance(0.5) { UP } else { DOWN };
-        self.answer = Some((1 - side, plain("receipt")));
+        self.answer = Some((1 - side, Mark::task("receipt")));
         let content = frame(rng.log_normal(190.0, 0.6).clamp(60.0, 4000.0) as u64, rng);
-        Step::Send { side, delay: due - ready[UP], content, mark: Some(plain("message")) }
+        Step::Send { side, delay: due - ready[UP], content, mark: Some(Mark::task("message")) }
     }
 }
