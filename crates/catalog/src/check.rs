@@ -97,12 +97,11 @@ impl Catalog {
                 let (more, less) =
                     (payload::specificity(&a.layout), payload::specificity(&b.layout));
                 let (severity, how) = if more > less {
-                    (
-                        Severity::Note,
-                        format!(
-                            "the first wins, being more specific ({more} to {less} fixed bytes, ports as two)"
-                        ),
-                    )
+                    let how = format!(
+                        "the first is more specific ({} fixed bytes to {})",
+                        more.0, less.0
+                    );
+                    (Severity::Note, how + ", then a length, then ports")
                 } else {
                     (Severity::Warning, "nothing decides: fix more bytes of one".to_owned())
                 };

@@ -362,6 +362,15 @@ impl Catalog {
         fits.max_by_key(|(length, _)| *length).map(|(_, task)| task)
     }
 
+    /// App and service of calls that alone send STUN messages of this type.
+    pub fn app_of_stun_type(&self, message_type: u16) -> Option<(&str, &str)> {
+        self.apps.iter().find_map(|app| {
+            let mut calls = app.entries.calls.iter();
+            let call = calls.find(|call| call.own_stun_types.contains(&message_type))?;
+            Some((&*app.id, call.service.as_str()))
+        })
+    }
+
     /// Name entries of every app.
     pub fn name_rules(&self) -> &[NameRule] {
         self.names.rules()

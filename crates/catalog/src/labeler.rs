@@ -75,6 +75,7 @@ impl Default for LabelerConfig {
 struct Relay {
     app: Option<Arc<str>>,
     service: Option<Arc<str>>,
+    first: Timestamp,
     last: Timestamp,
 }
 
@@ -122,7 +123,8 @@ impl Labeler {
         self.names.learn(answer);
     }
 
-    /// Takes a relay of a call of a user: later flows of the user to it are the app's.
+    /// Takes a relay of a call of a user: flows of the user with it about this time are the
+    /// app's.
     pub fn stun_relay_learned(
         &mut self,
         at: Timestamp,
@@ -131,7 +133,20 @@ impl Labeler {
         (app, service): (&str, Option<&str>),
     ) {
         let known = self.relays.touch(at, (client_key(client), relay));
-        *known = Relay { app: Some(app.into()), service: service.map(Arc::from), last: at };
+        let lasting =
+            known.app.as_deref() == Some(app) && (at - known.last).0 <= self.config.relay_keep.0;
+        let first = if lasting { known.first.min(at) } else { at };
+        let last = if lasting { known.last.max(at) } else { at };
+        *known = Relay { app: Some(app.into()), service: service.map(Arc::from), first, last };
+    }
+
+    /// Takes the type of a STUN message between a user and a server: one that only one app sends
+    /// (`own-stun-types` of its `[[call]]`) makes the server a relay of that app's calls.
+    pub fn stun_seen(&mut self, at: Timestamp, client: &str, server: IpAddr, message_type: u16) {
+        let catalog = Arc::clone(&self.catalog);
+        if let Some((app, service)) = catalog.app_of_stun_type(message_type) {
+            self.stun_relay_learned(at, client, server, (app, Some(service)));
+        }
     }
 
     /// Says whose a flow is, best first, one label per app: more than one means a conflict.
@@ -143,12 +158,13 @@ impl Labeler {
             best.evidence == Evidence::Signature && best.service.as_deref() == Some("call")
         });
         if let Some(best) = relay {
-            let known = self.relays.touch(flow.last, (client_key(flow.client), flow.server));
-            *known = Relay {
-                app: Some(best.app.clone()),
-                service: best.service.clone(),
-                last: flow.last,
-            };
+            let (app, service) = (best.app.clone(), best.service.clone());
+            self.stun_relay_learned(
+                flow.first,
+                flow.client,
+                flow.server,
+                (&app, service.as_deref()),
+            );
         }
     }
 
@@ -428,8 +444,9 @@ impl Labeler {
     ) {
         let relay = self.relays.get(&(client_key(flow.client), flow.server));
         let Some((relay, app)) = relay.and_then(|r| Some((r, r.app.as_ref()?))) else { return };
-        let quiet = flow.first - relay.last;
-        if said != Said::Nothing || quiet > self.config.relay_keep {
+        let keep = self.config.relay_keep;
+        let near = flow.first <= relay.last + keep && flow.last + keep >= relay.first;
+        if said != Said::Nothing || !near {
             return trace
                 .step("stun-relay", || "an earlier relay, but not for this flow".to_owned());
         }

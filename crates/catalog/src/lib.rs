@@ -16,9 +16,11 @@ mod explain;
 mod feedback;
 mod labeler;
 mod names;
+pub mod naming;
 pub mod pattern;
 mod payload;
 mod prefixes;
+mod reference;
 pub mod schema;
 
 pub use check::{Finding, Severity, TestReport};
@@ -32,3 +34,4 @@ pub use labeler::{Labeler, LabelerConfig};
 pub use names::NameRule;
 pub use payload::matches;
 pub use prefixes::PrefixRule;
+pub use reference::reference;

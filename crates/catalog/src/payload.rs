@@ -290,13 +290,15 @@ fn number(bytes: &[u8], little: bool) -> u64 {
     if little { bytes.iter().rev().fold(0, add) } else { bytes.iter().fold(0, add) }
 }
 
-/// How little a match is a coincidence: fixed bytes, and ports count as two of them.
-pub(crate) fn specificity(layout: &flow::Signature) -> usize {
+/// How unlikely a match is by chance, as the engine orders layouts: fixed bytes, then a length
+/// field, then ports.
+pub(crate) fn specificity(layout: &flow::Signature) -> (usize, bool, bool) {
     let fixed = layout.fields.iter().map(|field| match &field.kind {
         flow::FieldKind::Constant(_) | flow::FieldKind::RequestResponse { .. } => field.len,
         _ => 0,
     });
-    fixed.sum::<usize>() + if layout.ports.is_empty() { 0 } else { 2 }
+    let framed = layout.fields.iter().any(|f| matches!(f.kind, flow::FieldKind::Length { .. }));
+    (fixed.sum(), framed, !layout.ports.is_empty())
 }
 
 /// Whether some bytes could start messages of both layouts.
