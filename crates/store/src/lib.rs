@@ -8,12 +8,18 @@
 mod column;
 mod cryptopan;
 mod error;
+mod label;
 mod layout;
+mod merge;
 mod part;
 mod pseudonym;
+mod reader;
 mod replace;
+mod run;
 mod secret;
+mod sink;
 mod table;
+mod users;
 mod writer;
 
 pub mod study;
@@ -21,9 +27,13 @@ pub mod tables;
 
 pub use column::{Bytes, Column, Integers, Kind, Text};
 pub use error::{Result, StoreError};
+pub use label::{LabelSummary, explain, label};
 pub use layout::{PartNames, Partition, TABLES};
 pub use pseudonym::{AddressText, ClientAddresses, Pseudonyms, address_key};
+pub use reader::{Batches, Check, Part, Rows};
+pub use run::{InputRecord, Outcome, Run, RunRecord, TableRecord, peak_memory};
 pub use secret::{SECRET_FILE, Secret};
+pub use sink::StoreSink;
 pub use study::{Study, StudyConfig, StudyLock};
 pub use table::{ColumnInfo, Table, TableInfo, typed};
 pub use writer::{TableWriter, WriteOptions, Written};

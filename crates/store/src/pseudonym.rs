@@ -181,6 +181,19 @@ impl Pseudonyms {
         }
     }
 
+    /// An address from inside a message: it tells where someone is unless proven otherwise.
+    pub fn inner(&mut self, address: IpAddr) -> AddressText {
+        if is_person(address) { self.client(address) } else { self.any(address) }
+    }
+
+    /// An outer address of a tunnel of this kind. Ends of GTP-U and VXLAN are network elements.
+    pub fn outer(&mut self, kind: &str, address: IpAddr) -> AddressText {
+        if matches!(kind, "gtp-u" | "vxlan") {
+            return AddressText::new(format_args!("{address}"));
+        }
+        self.inner(address)
+    }
+
     /// Whether the study's prefixes, or the kind of address, make it a client's.
     pub fn is_client(&self, address: IpAddr) -> bool {
         if !is_person(address) {

@@ -102,23 +102,23 @@ pub fn typed<C: Column>(batch: &RecordBatch, name: &str) -> Result<C::Array, Arr
 macro_rules! table {
     (
         $(#[doc = $about:literal])+
-        $table:ident($row:ident, $builder:ident, $columns:ident) = $name:literal
+        $vis:vis $table:ident($row:ident, $builder:ident, $columns:ident) = $name:literal
             $(by $time:ident $(, $key:ident)?)? {
             $( $(#[doc = $doc:literal])+ $column:ident: $type:ty, )+
         }
     ) => {
         $(#[doc = $about])+
         #[derive(Debug, Clone, Copy)]
-        pub enum $table {}
+        $vis enum $table {}
 
         #[doc = concat!("A row of `", $name, "`.")]
         #[derive(Debug, Clone, Copy, PartialEq)]
-        pub struct $row<'a> {
+        $vis struct $row<'a> {
             $( $(#[doc = $doc])+ pub $column: <$type as $crate::column::Column>::Value<'a>, )+
         }
 
         #[doc = concat!("Collects rows of `", $name, "` by column.")]
-        pub struct $builder {
+        $vis struct $builder {
             $( $column: <$type as $crate::column::Column>::Builder, )+
         }
 
@@ -129,7 +129,7 @@ macro_rules! table {
         }
 
         #[doc = concat!("One batch of `", $name, "`, typed.")]
-        pub struct $columns {
+        $vis struct $columns {
             $( $column: <$type as $crate::column::Column>::Array, )+
         }
 

@@ -222,3 +222,6 @@ impl<T: Table> TableWriter<T> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

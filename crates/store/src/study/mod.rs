@@ -16,9 +16,11 @@ pub use lock::StudyLock;
 pub use units::{ClientPrefix, Period, Size, UnitError};
 
 use crate::error::{Result, StoreError};
-use crate::layout::TABLES;
+use crate::layout::{PartNames, TABLES};
 use crate::pseudonym::Pseudonyms;
 use crate::secret::Secret;
+use crate::table::Table;
+use crate::writer::TableWriter;
 
 /// Name of the file that makes a folder a study.
 pub const STUDY_FILE: &str = "study.toml";
@@ -106,10 +108,30 @@ impl Study {
         self.root.join(TABLES).join(name)
     }
 
+    /// A writer of one table. The caller holds the study's lock.
+    pub fn writer<T: Table>(&self, names: PartNames) -> TableWriter<T> {
+        TableWriter::new(&self.table(T::INFO.name), names, self.config.write_options())
+    }
+
     /// Takes the study for one run; a second run gets [`StoreError::Locked`]. What an
     /// interrupted run left unfinished is removed.
     pub fn lock(&self) -> Result<StudyLock> {
         StudyLock::take(self)
+    }
+
+    /// Drops tables, results and report, so that the study can be filled anew. `study.toml`,
+    /// the secret, accepted signatures and the records of runs stay.
+    pub fn clear(&self, _lock: &StudyLock) -> Result<()> {
+        for folder in [TABLES, "results", "report"] {
+            let path = self.root.join(folder);
+            match fs::remove_dir_all(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::io("remove", &path)(e));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The study's secret, made on first use, and a warning where others can read it.

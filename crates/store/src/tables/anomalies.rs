@@ -7,7 +7,7 @@ use crate::table::table;
 
 table! {
     /// One piece of traffic that could not be read, or was dropped to stay within limits.
-    Anomalies(AnomalyRow, AnomalyBuilder, AnomalyColumns) = "anomalies" by at {
+    pub Anomalies(AnomalyRow, AnomalyBuilder, AnomalyColumns) = "anomalies" by at {
         /// The packet.
         at: Timestamp,
         /// The capture, as in `captures.path`.

@@ -6,7 +6,7 @@ use crate::table::table;
 
 table! {
     /// One second of one flow that had at least one packet.
-    Bins(BinRow, BinBuilder, BinColumns) = "bins" by second, flow {
+    pub Bins(BinRow, BinBuilder, BinColumns) = "bins" by second, flow {
         /// The second.
         second: Timestamp,
         /// The flow.

@@ -7,7 +7,7 @@ use crate::table::table;
 
 table! {
     /// One capture file or interface of one run.
-    Captures(CaptureRow, CaptureBuilder, CaptureColumns) = "captures" {
+    pub Captures(CaptureRow, CaptureBuilder, CaptureColumns) = "captures" {
         /// Path as given, or the interface's name.
         path: Text,
         /// `pcap`, `pcapng` or `live`.

@@ -7,7 +7,7 @@ use crate::table::table;
 
 table! {
     /// One answer of a DNS message, or one row for a message without answers.
-    Dns(DnsRow, DnsBuilder, DnsColumns) = "dns" by at, flow {
+    pub Dns(DnsRow, DnsBuilder, DnsColumns) = "dns" by at, flow {
         /// When the message was seen.
         at: Timestamp,
         /// The flow that carried it.

@@ -7,7 +7,7 @@ use crate::table::table;
 
 table! {
     /// One life of a 5-tuple, written when it ends. Everything joins to it by `flow`.
-    Flows(FlowRow, FlowBuilder, FlowColumns) = "flows" by first, flow {
+    pub Flows(FlowRow, FlowBuilder, FlowColumns) = "flows" by first, flow {
         /// Keyed hash of 5-tuple and first timestamp; the same within a study however it ran.
         flow: u64,
         /// First packet.

@@ -8,7 +8,7 @@ use crate::table::table;
 table! {
     /// One piece of evidence that a flow belongs to an app. A flow has several rows where
     /// several sources speak, also when they disagree; `best` marks the one to use.
-    Labels(LabelRow, LabelBuilder, LabelColumns) = "labels" by first, flow {
+    pub Labels(LabelRow, LabelBuilder, LabelColumns) = "labels" by first, flow {
         /// The flow.
         flow: u64,
         /// The flow's first packet.

@@ -7,7 +7,7 @@ use crate::table::table;
 
 table! {
     /// One application message of a protocol that is read or of a catalogue signature.
-    Messages(MessageRow, MessageBuilder, MessageColumns) = "messages" by at, flow {
+    pub Messages(MessageRow, MessageBuilder, MessageColumns) = "messages" by at, flow {
         /// The packet that completed the message.
         at: Timestamp,
         /// The flow.

@@ -7,7 +7,7 @@ use crate::table::table;
 
 table! {
     /// One RTP stream: one synchronisation source in one direction of a flow.
-    Rtp(RtpRow, RtpBuilder, RtpColumns) = "rtp" by first, flow {
+    pub Rtp(RtpRow, RtpBuilder, RtpColumns) = "rtp" by first, flow {
         /// The flow.
         flow: u64,
         /// `up` (from the client) or `down`.
@@ -20,7 +20,7 @@ table! {
         first: Timestamp,
         /// Last packet.
         last: Timestamp,
-        /// Packets.
+        /// Packets, duplicates included.
         packets: u64,
         /// Bytes of RTP payload.
         payload_bytes: u64,
@@ -32,9 +32,10 @@ table! {
         duplicates: u64,
         /// Packets that came after a later one.
         out_of_order: u64,
-        /// Interarrival jitter at the end (RFC 3550, A.8), in timestamp units.
-        jitter: f64,
-        /// Clock rate in Hz, where the payload type or the timestamps tell.
+        /// Interarrival jitter at the end (RFC 3550, A.8), in timestamp units; missing where
+        /// the clock is unknown.
+        jitter: Option<f64>,
+        /// Clock rate in hertz, where the payload type or the timestamps tell.
         clock: Option<u32>,
     }
 }

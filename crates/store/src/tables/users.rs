@@ -7,7 +7,7 @@ use crate::table::table;
 
 table! {
     /// One session of a user: a client address until it is silent for `flow.user-idle`.
-    Users(UserRow, UserBuilder, UserColumns) = "users" by first {
+    pub Users(UserRow, UserBuilder, UserColumns) = "users" by first {
         /// Client's address, as in `flows`.
         client: Text,
         /// Number of the session among those of this address, from 0.

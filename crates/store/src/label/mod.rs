@@ -1,0 +1,196 @@
+//! The label pass: tables and catalogue in, `labels` and `users` out. It needs no captures and
+//! can be run again whenever the catalogue has changed; only its own two tables are replaced.
+
+mod views;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ottoscope_catalog::{
+    Catalog, Explanation, Feedback, FlowEvidence, Label, Labeler, LabelerConfig,
+};
+use ottoscope_flow::{FlowId, Span};
+
+use crate::error::Result;
+use crate::layout::{PartNames, TABLES};
+use crate::merge::Merged;
+use crate::replace;
+use crate::study::{Study, StudyLock};
+use crate::table::Table;
+use crate::tables::{LabelRow, Labels, Users};
+use crate::users::{Activity, Sessions};
+use crate::writer::TableWriter;
+use views::FlowView;
+
+/// How long before the first and after the last labelled flow at a server others are believed
+/// to be the same app's: addresses change hands.
+const FEEDBACK_WINDOW: Span = Span::from_seconds(86_400);
+/// Most servers and users that feedback remembers.
+const FEEDBACK_PLACES: usize = 1_000_000;
+
+/// What the label pass did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LabelSummary {
+    /// Flows judged.
+    pub flows: u64,
+    /// Flows that got a label.
+    pub labelled: u64,
+    /// Flows with labels of more than one app.
+    pub conflicts: u64,
+    /// Rows of `labels`.
+    pub labels: u64,
+    /// Rows of `users`.
+    pub sessions: u64,
+    /// Flows by the app of their best label.
+    pub apps: BTreeMap<Arc<str>, u64>,
+    /// Flows by the evidence of their best label.
+    pub evidence: BTreeMap<&'static str, u64>,
+}
+
+impl LabelSummary {
+    fn add(&mut self, labels: &[Label]) {
+        let Some(best) = labels.first() else { return };
+        self.labelled += 1;
+        self.conflicts += u64::from(labels.len() > 1);
+        self.labels += labels.len() as u64;
+        *self.apps.entry(best.app.clone()).or_default() += 1;
+        *self.evidence.entry(best.evidence.name()).or_default() += 1;
+    }
+}
+
+/// Labels every flow of the study and joins flows to users' sessions.
+pub fn label(
+    study: &Study,
+    _lock: &StudyLock,
+    catalog: Arc<Catalog>,
+    config: LabelerConfig,
+    names: &PartNames,
+) -> Result<LabelSummary> {
+    let tables = study.root().join(TABLES);
+    let options = study.config().write_options();
+    let folder = replace::begin(&tables, Labels::INFO.name)?;
+    let mut labels = TableWriter::<Labels>::new(&folder, names.clone(), options.clone());
+    let folder = replace::begin(&tables, Users::INFO.name)?;
+    let mut users = TableWriter::<Users>::new(&folder, names.clone(), options);
+
+    let mut summary = LabelSummary::default();
+    let mut count = 0;
+    let mut sessions = Sessions::new(study.config().flow.user_idle.0);
+    let with_feedback = config.feedback;
+    let mut feedback = Feedback::new(FEEDBACK_WINDOW, FEEDBACK_PLACES);
+    let mut without = Bits::default();
+    let mut found = Vec::new();
+    let mut labeler = Labeler::new(catalog, config);
+    walk::walk(
+        study,
+        &mut labeler,
+        |row| {
+            count += 1;
+            let activity = Activity {
+                client: row.client,
+                first: row.first,
+                last: row.last,
+                packets: row.packets_up + row.packets_down,
+                bytes_up: row.bytes_up,
+                bytes_down: row.bytes_down,
+            };
+            sessions.flow(&activity, &mut |row| users.append(row))
+        },
+        |labeler, index, flow| {
+            labeler.flow(flow, &mut found);
+            if with_feedback {
+                feedback.learn(flow, &found);
+            }
+            if found.is_empty() {
+                without.set(index);
+            }
+            write(&mut labels, flow, &found)?;
+            summary.add(&found);
+            Ok(())
+        },
+    )?;
+    sessions.finish(&mut |row| users.append(row))?;
+    summary.flows = count;
+    if with_feedback {
+        let mut flows = Merged::<FlowView>::open(&study.table("flows"), |row| row.flow)?;
+        let mut index = 0;
+        while let Some(row) = flows.row() {
+            if without.get(index) {
+                let flow = walk::evidence(&row);
+                found.clear();
+                found.extend(feedback.label(&flow));
+                write(&mut labels, &flow, &found)?;
+                summary.add(&found);
+            }
+            index += 1;
+            flows.advance()?;
+        }
+    }
+    labels.finish()?;
+    summary.sessions = users.finish()?.rows;
+    replace::commit(&tables, Labels::INFO.name)?;
+    replace::commit(&tables, Users::INFO.name)?;
+    Ok(summary)
+}
+
+/// Why a flow is labelled as it is: every source that was asked, and what it said. `None` where
+/// the study has no such flow. Feedback, which rests on all other flows, is not part of it.
+pub fn explain(
+    study: &Study,
+    catalog: Arc<Catalog>,
+    config: LabelerConfig,
+    flow: FlowId,
+) -> Result<Option<Explanation>> {
+    let mut labeler = Labeler::new(catalog, config);
+    let mut explanation = None;
+    let mut found = Vec::new();
+    walk::walk(
+        study,
+        &mut labeler,
+        |_| Ok(()),
+        |labeler, _, evidence| {
+            if evidence.flow == flow && explanation.is_none() {
+                explanation = Some(labeler.explain(evidence));
+            }
+            labeler.flow(evidence, &mut found);
+            Ok(())
+        },
+    )?;
+    Ok(explanation)
+}
+
+fn write(table: &mut TableWriter<Labels>, flow: &FlowEvidence<'_>, labels: &[Label]) -> Result<()> {
+    for (i, label) in labels.iter().enumerate() {
+        table.append(&LabelRow {
+            flow: flow.flow.0,
+            first: flow.first,
+            app: &label.app,
+            service: label.service.as_deref(),
+            task: label.task.as_deref(),
+            evidence: label.evidence.name(),
+            confidence: f64::from(label.confidence),
+            detail: &label.detail,
+            best: i == 0,
+        })?;
+    }
+    Ok(())
+}
+
+/// A set of flows by their place in the order of first packets.
+#[derive(Default)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn set(&mut self, at: u64) {
+        let word = (at / 64) as usize;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (at % 64);
+    }
+
+    fn get(&self, at: u64) -> bool {
+        self.0.get((at / 64) as usize).is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+}
