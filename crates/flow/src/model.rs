@@ -78,6 +78,7 @@ impl Direction {
     }
 
     /// The other way.
+    #[must_use]
     pub fn flipped(self) -> Self {
         match self {
             Direction::Up => Direction::Down,

@@ -76,9 +76,9 @@ fn a_call_is_named_by_the_best_of_its_parts() {
     let mut bench = bench(Transport::Udp);
     bench.feed(Up, &binding(0x0001)).feed(Down, &binding(0x0101));
     assert_eq!(bench.facts.protocol, "stun");
-    dtls_records().iter().rev().for_each(|r| {
-        bench.feed(Up, r);
-    });
+    for record in dtls_records().iter().rev() {
+        bench.feed(Up, record);
+    }
     assert_eq!(bench.facts.protocol, "dtls");
     assert_eq!(bench.facts.server_name.as_deref(), Some("turn.example.org"));
     assert!(bench.facts.ja4.as_deref().unwrap().starts_with("dd3d0806wc_"));
@@ -115,9 +115,9 @@ fn media_inside_turn_is_unwrapped() {
 fn chance_is_not_rtp() {
     let check = |packets: &[Vec<u8>]| {
         let mut bench = bench(Transport::Udp);
-        packets.iter().for_each(|p| {
-            bench.feed(Up, p);
-        });
+        for packet in packets {
+            bench.feed(Up, packet);
+        }
         bench.close();
         assert_eq!(streams(&bench), [""; 0], "{packets:x?}");
         assert_eq!(bench.facts.protocol, "");

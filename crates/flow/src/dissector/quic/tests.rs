@@ -106,7 +106,9 @@ proptest! {
         if coalesce {
             bench.feed(Up, &packets.concat());
         } else {
-            packets.iter().for_each(|p| { bench.feed(Up, p); });
+            for packet in &packets {
+                bench.feed(Up, packet);
+            }
         }
         let mut whole = fresh();
         whole.feed(Up, &initial(version::V1, ID, true, 0, &[(0, &hello)]));
