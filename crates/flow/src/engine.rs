@@ -72,7 +72,8 @@ impl Shard {
 pub struct CaptureTally {
     /// Packets that are not IP.
     pub not_ip: u64,
-    /// Packets whose headers could not be read.
+    /// Packets whose headers could not be read, and fragments of datagrams that never became
+    /// whole.
     pub undecoded: u64,
 }
 
@@ -162,7 +163,10 @@ impl<S: Sink> Engine<S> {
                         result
                     }
                     Outcome::Pending => Ok(()),
-                    Outcome::Dropped(error) => self.broken(frame, error, &[]),
+                    Outcome::Dropped(error) => {
+                        self.capture_tally(frame.capture).undecoded += 1;
+                        self.broken(frame, error, &[])
+                    }
                 }
             }
             Ok(Decoded::NotIp(_)) => {
@@ -216,18 +220,31 @@ impl<S: Sink> Engine<S> {
             Ok(Decoded::Packet(packet)) => {
                 self.packet(&packet, frame.at, whole.packets, whole.wire_bytes)
             }
-            Ok(_) => Ok(()),
-            Err(error) => self.broken(frame, error, &[]),
+            Ok(_) => {
+                self.capture_tally(frame.capture).undecoded += u64::from(whole.packets);
+                Ok(())
+            }
+            Err(error) => {
+                self.capture_tally(frame.capture).undecoded += u64::from(whole.packets);
+                self.broken(frame, error, &[])
+            }
         }
     }
 
     /// Hands over what the reassembly of fragments gave up or found odd.
     fn troubles(&mut self, capture: u32) -> Result<(), S::Error> {
+        let mut lost = 0;
         for trouble in self.defrag.troubles() {
+            if trouble.lost {
+                lost += u64::from(trouble.packets);
+            }
             if self.shard.index == 0 && self.summary.anomaly_fits() {
                 let (at, error) = (trouble.first, trouble.error);
                 self.sink.anomaly(&Anomaly { at, capture, flow: None, error, head: &[] })?;
             }
+        }
+        if lost > 0 {
+            self.capture_tally(capture).undecoded += lost;
         }
         Ok(())
     }

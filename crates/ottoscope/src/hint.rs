@@ -41,3 +41,11 @@ pub(crate) fn render(error: &anyhow::Error) -> String {
     }
     text
 }
+
+/// A store error with its hint.
+pub(crate) fn stored(error: ottoscope_store::StoreError) -> anyhow::Error {
+    match error.hint() {
+        Some(hint) => hinted(error.to_string(), hint),
+        None => error.into(),
+    }
+}

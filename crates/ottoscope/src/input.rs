@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ottoscope_catalog::Catalog;
 use ottoscope_flow::capture::{CaptureError, Captures, Input, Options};
 use ottoscope_flow::dissector::signature::SignatureSet;
+use ottoscope_store::Study;
 
 use crate::hint::hinted;
 
@@ -72,8 +73,8 @@ pub(crate) fn catalog(files: &[PathBuf]) -> anyhow::Result<Catalog> {
 }
 
 /// The catalogue's signatures as the engine runs them.
-pub(crate) fn signatures(catalog: &Catalog) -> Arc<SignatureSet> {
-    Arc::new(SignatureSet::new(catalog.signatures()))
+pub(crate) fn signatures(catalog: &Catalog) -> anyhow::Result<Arc<SignatureSet>> {
+    Ok(Arc::new(SignatureSet::new(catalog.signatures())?))
 }
 
 /// Fails when the catalogue has no app of this id, naming those that sound alike.
@@ -84,4 +85,65 @@ pub(crate) fn known_app(catalog: &Catalog, id: &str) -> anyhow::Result<()> {
     let mut known: Vec<&str> = catalog.apps().iter().map(|app| app.id.as_ref()).collect();
     known.sort_unstable();
     Err(hinted(format!("no app named `{id}`"), format!("there are: {}", known.join(", "))))
+}
+
+/// The catalogue as the study wants it, with `files` on top. A pattern that matches nothing is
+/// fine: the template names folders that may not exist yet.
+pub(crate) fn study_catalog(study: &Study, files: &[PathBuf]) -> anyhow::Result<Catalog> {
+    let wanted = &study.config().catalog;
+    let mut paths = Vec::new();
+    let mut builtin = false;
+    for source in wanted.sources.iter().chain([&wanted.accepted]) {
+        if source == "builtin" {
+            builtin = true;
+            continue;
+        }
+        let pattern = study.root().join(source);
+        for path in glob::glob(&pattern.to_string_lossy())? {
+            let path = path?;
+            if path.is_file() && !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+    }
+    paths.extend_from_slice(files);
+    Ok(Catalog::load(builtin, &paths)?)
+}
+
+/// The interface that the arguments name, when they are one word that is no file and the
+/// system has an interface of that name.
+pub(crate) fn interface(arguments: &[String]) -> Option<String> {
+    let [name] = arguments else { return None };
+    let exists = Path::new(name).exists();
+    let known = Path::new("/sys/class/net").join(name).exists() && !name.contains('/');
+    (!exists && known).then(|| name.clone())
+}
+
+/// Starts to capture on an interface.
+#[cfg(target_os = "linux")]
+pub(crate) fn live(
+    name: &str,
+    promiscuous: bool,
+    duration: Option<std::time::Duration>,
+    options: Options,
+) -> anyhow::Result<Box<dyn ottoscope_flow::capture::Packets>> {
+    use ottoscope_flow::capture::live::{Live, LiveOptions};
+    let duration = duration
+        .map(|d| ottoscope_flow::Span(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)));
+    let options = LiveOptions { promiscuous, duration, options };
+    Ok(Box::new(Live::open(name, options).map_err(capture_error)?))
+}
+
+/// Live capture is for Linux.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn live(
+    name: &str,
+    _promiscuous: bool,
+    _duration: Option<std::time::Duration>,
+    _options: Options,
+) -> anyhow::Result<Box<dyn ottoscope_flow::capture::Packets>> {
+    Err(hinted(
+        format!("cannot capture on {name}: live capture is for Linux"),
+        "capture with tcpdump and give ottoscope the file, or `-` behind a pipe",
+    ))
 }

@@ -1,0 +1,63 @@
+//! `ottoscope analyse`: the study questions this program knows.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use ottoscope_analysis::{ALL, Analysis, Answer, Format, Params, Session, registry};
+
+use crate::cli::{AnalyseAction, AnalyseArgs};
+use crate::commands::query::{open, question, terminal_width};
+use crate::progress::say;
+
+/// Runs the verb.
+pub(crate) fn run(args: &AnalyseArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    match &args.action {
+        AnalyseAction::List => {
+            for analysis in ALL {
+                writeln!(out, "{:16} {}", analysis.id, analysis.title)?;
+            }
+        }
+        AnalyseAction::Show { id } => {
+            writeln!(out, "{}", registry::find(id).map_err(question)?.about)?;
+        }
+        AnalyseAction::Run { study, ids } => {
+            let chosen: Vec<&Analysis> = if ids.is_empty() {
+                ALL.iter().collect()
+            } else {
+                ids.iter()
+                    .map(|id| registry::find(id).map_err(question))
+                    .collect::<anyhow::Result<_>>()?
+            };
+            let session = open(study)?;
+            for answer in answers(&session, &chosen)? {
+                print(&answer, out)?;
+                keep(study, &answer)?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the chosen questions of a study.
+pub(crate) fn answers(session: &Session, chosen: &[&Analysis]) -> anyhow::Result<Vec<Answer>> {
+    let params = Params::default();
+    chosen.iter().map(|analysis| analysis.run(session, &params).map_err(question)).collect()
+}
+
+/// Keeps an answer among the study's results.
+pub(crate) fn keep(study: &Path, answer: &Answer) -> anyhow::Result<()> {
+    crate::report::results::write(study, answer)
+}
+
+fn print(answer: &Answer, out: &mut dyn Write) -> anyhow::Result<()> {
+    for table in &answer.tables {
+        writeln!(out, "{} · {} ({})", answer.title, table.title, table.denominator)?;
+        table.write(Format::Table { width: terminal_width() }, out).map_err(question)?;
+        writeln!(out)?;
+    }
+    for note in &answer.notes {
+        say(format_args!("{}: {note}", answer.id));
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! One file a verb, each with `run(args, out)`.
+
+pub(crate) mod analyse;
+pub(crate) mod catalog;
+pub(crate) mod dissect;
+pub(crate) mod label;
+pub(crate) mod query;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod study;
+pub(crate) mod synth;
