@@ -224,11 +224,11 @@ fn judge(
         return Err(format!("{what} does not match"));
     }
     for (key, wanted, got) in expected {
-        if let Some(wanted) = wanted.as_deref() {
-            if *got != Some(wanted) {
-                let got = got.unwrap_or("none");
-                return Err(format!("{what} gives {key} {got} and not {wanted}"));
-            }
+        if let Some(wanted) = wanted.as_deref()
+            && *got != Some(wanted)
+        {
+            let got = got.unwrap_or("none");
+            return Err(format!("{what} gives {key} {got} and not {wanted}"));
         }
     }
     Ok(())

@@ -154,7 +154,7 @@ impl Catalog {
             validate(name, text, &file)?;
             catalog.merge(name, file);
         }
-        catalog.digest = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        catalog.digest = payload::hex(&digest.finalize());
         for app in 0..catalog.apps.len() {
             catalog.index(app).map_err(|message| CatalogError::Entry {
                 file: catalog.apps[app].files.join(", "),

@@ -126,10 +126,10 @@ fn add(all: &mut Vec<Resolved>, new: &Resolved, grace: Span) {
         }
         return;
     }
-    if all.len() >= NAMES_PER_ADDRESS {
-        if let Some(oldest) = (0..all.len()).min_by_key(|&i| all[i].last) {
-            all.remove(oldest);
-        }
+    if all.len() >= NAMES_PER_ADDRESS
+        && let Some(oldest) = (0..all.len()).min_by_key(|&i| all[i].last)
+    {
+        all.remove(oldest);
     }
     all.push(new.clone());
 }

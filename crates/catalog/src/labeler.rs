@@ -276,10 +276,10 @@ impl Labeler {
         let mut any = false;
         flow.certificate_names.each(|name| {
             any = true;
-            if let Some(rule) = self.catalog.lookup_certificate(name, flow.first) {
-                if found.iter().all(|(known, _)| known.app != rule.app) {
-                    found.push((rule, name));
-                }
+            if let Some(rule) = self.catalog.lookup_certificate(name, flow.first)
+                && found.iter().all(|(known, _)| known.app != rule.app)
+            {
+                found.push((rule, name));
             }
         });
         if found.is_empty() {
@@ -334,7 +334,7 @@ impl Labeler {
         let (mut others, mut found) = (false, Vec::<(&NameRule, &str)>::new());
         flow.queried.each(|name| match self.catalog.lookup_name_at(name, flow.first) {
             Some(rule) if found.iter().all(|(known, _)| known.app != rule.app) => {
-                found.push((rule, name))
+                found.push((rule, name));
             }
             Some(_) => {}
             None => others = true,
@@ -503,7 +503,7 @@ impl Labeler {
     }
 
     /// Ports, tasks, order.
-    fn finish(&self, flow: &FlowEvidence<'_>, out: &mut Vec<Label>, trace: &mut Trace) {
+    fn finish(&self, flow: &FlowEvidence<'_>, out: &mut [Label], trace: &mut Trace) {
         for label in out.iter_mut() {
             if self.catalog.is_port_of(&label.app, flow.transport, flow.server_port) {
                 trace.step("port", || {

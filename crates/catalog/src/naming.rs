@@ -23,6 +23,9 @@ pub struct NameGroup {
 /// One part of a name: what stands between dots and hyphens, and which of them follows.
 type Part = (String, &'static str);
 
+/// A scheme and the names that have it.
+type Scheme = (Vec<Part>, Vec<usize>);
+
 /// Groups names by scheme, largest group first. Digits become `#`; a part that takes many values
 /// where all else is equal becomes its common start and end around `*`; schemes that differ in
 /// one letter before the digits become alternatives.
@@ -34,7 +37,7 @@ pub fn mine(names: &[&str]) -> Vec<NameGroup> {
         let rest = name.strip_suffix(&domain).unwrap_or_default();
         groups.entry((domain, parts(rest.trim_end_matches('.')))).or_default().push(index);
     }
-    let mut by_domain: BTreeMap<String, Vec<(Vec<Part>, Vec<usize>)>> = BTreeMap::new();
+    let mut by_domain: BTreeMap<String, Vec<Scheme>> = BTreeMap::new();
     for ((domain, parts), names) in groups {
         by_domain.entry(domain).or_default().push((parts, names));
     }
@@ -77,7 +80,7 @@ fn parts(rest: &str) -> Vec<Part> {
 }
 
 /// Replaces parts that vary where all others are equal.
-fn merge_parts(groups: Vec<(Vec<Part>, Vec<usize>)>) -> BTreeMap<Vec<Part>, Vec<usize>> {
+fn merge_parts(groups: Vec<Scheme>) -> BTreeMap<Vec<Part>, Vec<usize>> {
     let mut groups: BTreeMap<Vec<Part>, Vec<usize>> = groups.into_iter().collect();
     let longest = groups.keys().map(Vec::len).max().unwrap_or(0);
     for at in 0..longest {

@@ -152,7 +152,9 @@ fn expand(pattern: &str) -> Result<Vec<String>, PatternError> {
     if rest.contains(',') || pattern.contains(',') && !pattern.contains('{') {
         return Err(PatternError::Character(','));
     }
-    out.iter_mut().for_each(|text| text.push_str(rest));
+    for text in &mut out {
+        text.push_str(rest);
+    }
     Ok(out)
 }
 

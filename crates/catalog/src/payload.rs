@@ -35,7 +35,7 @@ impl From<Way> for Direction {
 pub(crate) fn unhex(text: &str) -> Result<Box<[u8]>, String> {
     let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
     let error = || format!("`{text}` is not hex: write an even number of digits 0-9 a-f");
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(error());
     }
     let nibble = |b: u8| char::from(b).to_digit(16).map(|d| d as u8);
@@ -46,7 +46,7 @@ pub(crate) fn unhex(text: &str) -> Result<Box<[u8]>, String> {
         .ok_or_else(error)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

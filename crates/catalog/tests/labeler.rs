@@ -1,6 +1,8 @@
 //! The labeler on the shipped catalogue: every source, their order, and what keeps background
 //! traffic unlabelled.
 
+#![allow(clippy::unwrap_used)] // a failed unwrap here is a failed test
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
