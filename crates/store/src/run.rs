@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Result, StoreError};
 use crate::layout::{PartNames, compact_utc, file_word};
+use crate::secret::hex;
 use crate::study::{STUDY_FILE, Study, StudyLock, write_whole};
 use crate::tables;
 use crate::writer::Written;
@@ -86,10 +87,6 @@ fn digest_of_ends(path: &Path, size: u64) -> io::Result<String> {
     Ok(hex(&hash.finalize()))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 /// What was written to a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TableRecord {
@@ -102,6 +99,7 @@ pub struct TableRecord {
     pub misfiled: u64,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so
 fn is_zero(n: &u64) -> bool {
     *n == 0
 }
@@ -163,10 +161,9 @@ impl Run {
         let text = fs::read(&config).map_err(StoreError::io("read", &config))?;
         let taken: Vec<String> = study.runs()?.into_iter().map(|record| record.run).collect();
         let utc = compact_utc(now);
-        let id = (1..)
-            .map(|n| if n == 1 { utc.clone() } else { format!("{utc}.{n}") })
-            .find(|id| !taken.contains(id))
-            .unwrap_or(utc);
+        let again = (2..=taken.len() + 1).map(|n| format!("{utc}.{n}"));
+        let id =
+            std::iter::once(utc.clone()).chain(again).find(|id| !taken.contains(id)).unwrap_or(utc); // never: one of n + 1 is none of n
         let run = Run {
             file: folder.join(format!("{id}-{}.json", file_word(verb))),
             started: now,

@@ -52,10 +52,7 @@ impl Secret {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut text = String::with_capacity(65);
-        for byte in bytes {
-            text.push_str(&format!("{byte:02x}"));
-        }
+        let mut text = hex(&bytes);
         text.push('\n');
         let written = options.open(path).and_then(|mut file| {
             file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).inspect_err(|_| {
@@ -90,6 +87,12 @@ impl Secret {
         };
         [word(0), word(8)]
     }
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('?');
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 0xf)]).collect()
 }
 
 fn parse_hex(text: &str) -> Option<[u8; 32]> {

@@ -1,4 +1,5 @@
 //! From what the engine tells to tables, labels and users.
+#![allow(clippy::unwrap_used)]
 
 #[path = "store/privacy.rs"]
 mod privacy;

@@ -35,8 +35,9 @@ pub(super) fn write(message: &Message<'_>, names: &mut Pseudonyms, out: &mut Str
         }
         let _ = match value {
             Value::Text(text) => {
-                let _ = write!(out, "{name}=");
-                text_value(text, flow.client, names, out)
+                let written = write!(out, "{name}=");
+                text_value(text, flow.client, names, out);
+                written
             }
             Value::Number(n) => write!(out, "{name}={n}"),
             Value::Hex(n) => write!(out, "{name}=0x{n:x}"),
@@ -67,12 +68,7 @@ pub(super) fn write(message: &Message<'_>, names: &mut Pseudonyms, out: &mut Str
 }
 
 /// Text from traffic: without control characters, and without clients' addresses.
-fn text_value(
-    text: &str,
-    client: IpAddr,
-    names: &mut Pseudonyms,
-    out: &mut String,
-) -> std::fmt::Result {
+fn text_value(text: &str, client: IpAddr, names: &mut Pseudonyms, out: &mut String) {
     let start = out.len();
     names.scrub(text, Some(client), out);
     if out[start..].contains(char::is_control) {
@@ -80,5 +76,4 @@ fn text_value(
         out.truncate(start);
         out.push_str(&clean);
     }
-    Ok(())
 }

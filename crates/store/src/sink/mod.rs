@@ -3,10 +3,11 @@
 mod detail;
 mod dns;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ottoscope_flow::dissector::rtp_stream::RtpStream;
-use ottoscope_flow::{Anomaly, Bin, Body, Flow, Message, Sink, Timestamp};
+use ottoscope_flow::{Anomaly, Bin, Body, Flow, Message, Sink, Timestamp, Transport};
 
 use crate::error::{Result, StoreError};
 use crate::layout::PartNames;
@@ -125,12 +126,9 @@ impl StoreSink {
         let flow = message.flow;
         let client = self.names.client(flow.client);
         let server = self.names.server(flow.server, flow.side);
-        let transport = TransportText::of(flow);
-        let ends = dns::Ends {
-            client: client.as_str(),
-            server: server.as_str(),
-            transport: transport.as_str(),
-        };
+        let transport = transport_name(flow.transport);
+        let ends =
+            dns::Ends { client: client.as_str(), server: server.as_str(), transport: &transport };
         let table = &mut self.dns;
         dns::rows(message, body, &ends, &mut self.names, &mut self.scratch, |row| table.append(row))
     }
@@ -156,22 +154,13 @@ impl<T: Table> Held for TableWriter<T> {
 }
 
 /// The name of a transport, without allocation for those that have one.
-struct TransportText(std::borrow::Cow<'static, str>);
-
-impl TransportText {
-    fn of(flow: &Flow) -> Self {
-        use ottoscope_flow::Transport::{Icmp, Sctp, Tcp, Udp};
-        TransportText(match flow.transport {
-            Tcp => "tcp".into(),
-            Udp => "udp".into(),
-            Sctp => "sctp".into(),
-            Icmp => "icmp".into(),
-            other => other.to_string().into(),
-        })
-    }
-
-    fn as_str(&self) -> &str {
-        &self.0
+fn transport_name(transport: Transport) -> Cow<'static, str> {
+    match transport {
+        Transport::Tcp => "tcp".into(),
+        Transport::Udp => "udp".into(),
+        Transport::Sctp => "sctp".into(),
+        Transport::Icmp => "icmp".into(),
+        Transport::Other(_) => transport.to_string().into(),
     }
 }
 
@@ -209,7 +198,7 @@ impl Sink for StoreSink {
         let facts = &flow.facts;
         let client = self.names.client(flow.client);
         let server = self.names.server(flow.server, flow.side);
-        let transport = TransportText::of(flow);
+        let transport = transport_name(flow.transport);
         self.text.clear();
         for name in &facts.certificate_names {
             if !self.text.is_empty() {
@@ -229,7 +218,7 @@ impl Sink for StoreSink {
             flow: flow.id.0,
             first: flow.first,
             last: flow.last,
-            transport: transport.as_str(),
+            transport: &transport,
             client: client.as_str(),
             client_port: flow.client_port,
             server: server.as_str(),

@@ -101,7 +101,7 @@ impl FromStr for Size {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fits = |size: u64| self.0 > 0 && self.0 % size == 0;
+        let fits = |size: u64| self.0 > 0 && self.0.is_multiple_of(size);
         let (unit, size) = SIZES.iter().find(|(_, size)| fits(*size)).unwrap_or(&("", 1));
         write!(f, "{}{unit}", self.0 / size)
     }
