@@ -24,7 +24,7 @@ fn packets_bytes_flows_and_labels_are_those_that_went_in() {
     assert_eq!(number(&study, "SELECT count(*) FROM anomalies"), 0);
 
     let truth = flows(&cell.truth);
-    let mut expected: BTreeMap<String, String> = BTreeMap::new();
+    let mut expected: BTreeMap<String, (String, bool)> = BTreeMap::new();
     for flow in &truth {
         let key = format!(
             "{},{},{},{},{}",
@@ -35,33 +35,33 @@ fn packets_bytes_flows_and_labels_are_those_that_went_in() {
             flow["server_port"],
         );
         let app = flow["app"].as_str().unwrap_or_default().to_owned();
-        expected.insert(key, app);
+        // A flow seen from its middle, of a name resolved before the capture, tells nothing.
+        let knowable = flow["whole"] == true || flow["resolved"] != "unseen";
+        expected.insert(key, (app, knowable));
     }
     let found = query(
         &study,
-        "SELECT transport, client, client_port, server, server_port, coalesce(app, '') \
-         FROM labelled_flows",
+        "SELECT transport, client, client_port, server, server_port, \
+         CASE WHEN evidence = 'dns-query' THEN '' ELSE coalesce(app, '') END FROM labelled_flows",
     );
     let keys: BTreeSet<&str> =
         found.iter().map(|row| row.rsplit_once(',').unwrap().0).collect();
     assert_eq!(keys, expected.keys().map(String::as_str).collect());
 
-    // Every chat flow is found, and nothing else is called chat.
+    // Every chat flow is found, and nothing else is called chat. (A question to a resolver is
+    // labelled by the name it asks for; to the scenario it is DNS.)
     let chat = ["whatsapp", "wechat"];
-    let (mut right, mut wrong) = (0, Vec::new());
+    let mut found_chat = 0;
     for row in &found {
         let (key, app) = row.rsplit_once(',').unwrap();
-        let truth = expected[key].as_str();
-        let truth = if chat.contains(&truth) { truth } else { "" };
+        let (truth, knowable) = &expected[key];
+        let truth = if chat.contains(&truth.as_str()) { truth } else { "" };
         let app = if chat.contains(&app) { app } else { "" };
-        if truth == app {
-            right += 1;
-        } else {
-            wrong.push(format!("{row}: is {truth:?}"));
-        }
+        let silent = app.is_empty() && !knowable;
+        assert!(app == truth || silent, "{row}: is {truth:?}");
+        found_chat += usize::from(!app.is_empty());
     }
-    let share = f64::from(right) / found.len() as f64;
-    assert!(share > 0.99, "{right} of {}: {:#?}", found.len(), &wrong[..wrong.len().min(20)]);
+    assert!(found_chat > 20, "{found_chat}");
 }
 
 #[test]
