@@ -7,5 +7,6 @@ pub(crate) mod label;
 pub(crate) mod query;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod shell;
 pub(crate) mod study;
 pub(crate) mod synth;
