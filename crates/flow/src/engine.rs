@@ -10,7 +10,9 @@ use ottoscope_wire::{LinkType, WireError};
 
 use crate::config::Config;
 use crate::defrag::{Datagram, Defrag, Outcome};
-use crate::dissector::{ALL, Emit, Emitted, Match, Probe, Progress, signature::SignatureSet};
+use crate::dissector::{
+    ALL, Dissector, Emit, Emitted, Match, Probe, Progress, signature::SignatureSet,
+};
 use crate::entry::{Detail, Entry, Fit, Live, Reader};
 use crate::key::FlowKey;
 use crate::model::{
@@ -357,6 +359,7 @@ impl<S: Sink> Engine<S> {
             entry.live = Some(Box::new(Live {
                 streams: [Stream::default(), Stream::default()],
                 reader: Reader::Probing([0; 2]),
+                beside: None,
                 opener: entry.direction(forward),
                 looked: 0,
             }));
@@ -422,9 +425,8 @@ impl<S: Sink> Engine<S> {
     fn close(&mut self, slot: u32) -> Result<(), S::Error> {
         let Some(live) = self.entries[slot as usize].live.take() else { return Ok(()) };
         self.buffered -= live.streams.iter().map(Stream::held).sum::<usize>();
-        let Reader::Reading(mut dissector, _) = live.reader else { return Ok(()) };
         let at = self.entries[slot as usize].last;
-        self.with_emit(slot, |emit| dissector.close(at, emit)).1
+        self.with_emit(slot, |emit| live.close(at, emit)).1
     }
 
     /// Offers a packet's payload to whoever reads the flow.
@@ -444,6 +446,7 @@ impl<S: Sink> Engine<S> {
         let (keep, result) = self.with_emit(slot, |emit| {
             let mut session = Session {
                 reader: &mut live.reader,
+                beside: &mut live.beside,
                 looked: &mut live.looked,
                 signatures: &signatures,
                 transport: Transport::from_ip(packet.ip_protocol),
@@ -463,10 +466,8 @@ impl<S: Sink> Engine<S> {
             self.entries[slot as usize].live = Some(live);
         } else {
             self.buffered -= before;
-            if let Reader::Reading(mut dissector, _) = live.reader {
-                let closed = self.with_emit(slot, |emit| dissector.close(at, emit)).1;
-                return result.and(closed);
-            }
+            let closed = self.with_emit(slot, |emit| live.close(at, emit)).1;
+            return result.and(closed);
         }
         result
     }
@@ -547,6 +548,7 @@ impl Summary {
 /// One packet's way through probing and dissection.
 struct Session<'s, 'e> {
     reader: &'s mut Reader,
+    beside: &'s mut Option<Box<dyn Dissector>>,
     looked: &'s mut u32,
     signatures: &'s Arc<SignatureSet>,
     transport: Transport,
@@ -566,8 +568,38 @@ impl Session<'_, '_> {
             // A later datagram may be what an earlier one was not.
             *self.reader = Reader::Probing([0; 2]);
         }
-        !matches!(self.offer(direction, packet.payload), Taken::Stop)
+        let taken = self.offer(direction, packet.payload);
+        if let Reader::Reading(_, index) = self.reader
+            && ALL.get(*index).is_some_and(|protocol| protocol.shared)
+        {
+            self.look_beside(direction, packet.payload);
+        }
+        !matches!(taken, Taken::Stop)
             && (matches!(self.reader, Reader::Reading(..)) || *self.looked < LOOK_PACKETS)
+    }
+
+    /// Lets a catalogue signature look at datagrams that a shared protocol's dissector reads.
+    /// Only what it learns of the flow counts; the messages are the dissector's.
+    fn look_beside(&mut self, direction: Direction, bytes: &[u8]) {
+        if self.beside.is_none() {
+            if self.emit.facts.signature.is_some() || *self.looked > LOOK_PACKETS {
+                return;
+            }
+            let probe = Probe {
+                transport: self.transport,
+                direction,
+                server_port: self.ports.1,
+                client_port: self.ports.0,
+                bytes,
+            };
+            *self.beside = self.signatures.probe(&probe).1;
+        }
+        let Some(signature) = self.beside else { return };
+        let at = self.at;
+        let progress = silently(self.emit, |emit| signature.data(at, direction, bytes, emit));
+        if matches!(progress, Progress::Done | Progress::NotMine) {
+            *self.beside = None;
+        }
     }
 
     /// Reads a TCP segment. Returns whether the flow is still worth reading.
@@ -701,6 +733,30 @@ impl Session<'_, '_> {
         }
         Taken::Used(used)
     }
+}
+
+impl Live {
+    /// Lets the dissectors say their last words.
+    fn close(self, at: Timestamp, emit: &mut Emit<'_>) {
+        if let Some(mut signature) = self.beside {
+            silently(emit, |emit| signature.close(at, emit));
+        }
+        if let Reader::Reading(mut dissector, _) = self.reader {
+            dissector.close(at, emit);
+        }
+    }
+}
+
+/// Runs `work` so that only the facts it finds come through.
+fn silently<T>(emit: &mut Emit<'_>, work: impl FnOnce(&mut Emit<'_>) -> T) -> T {
+    work(&mut Emit {
+        facts: emit.facts,
+        transport: emit.transport,
+        ports: emit.ports,
+        every_packet: false,
+        messages: &mut |_, _, _, _| {},
+        anomalies: &mut |_, _, _| {},
+    })
 }
 
 /// Bit of the catalogue's signatures among the protocols that said no.

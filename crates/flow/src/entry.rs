@@ -72,6 +72,9 @@ pub(crate) struct Detail {
 pub(crate) struct Live {
     pub(crate) streams: [Stream; 2],
     pub(crate) reader: Reader,
+    /// A catalogue signature that media packets matched: media protocols are shared by many
+    /// apps, whose own marks in them tell whose call it is.
+    pub(crate) beside: Option<Box<dyn Dissector>>,
     /// Direction of the first payload.
     pub(crate) opener: Direction,
     /// Payload packets looked at.

@@ -116,12 +116,12 @@ impl CaptureFile {
         options: &Options,
     ) -> Result<Self, CaptureError> {
         let (path, inner, size): (_, Box<dyn Read + Send>, _) = match input {
-            Input::Stdin => (PathBuf::from("-"), Box::new(io::stdin()), 0),
+            Input::Stdin => (PathBuf::from("-"), Box::new(io::stdin()), None),
             Input::Path(path) => {
                 let failed = |source| CaptureError::Open { path: path.clone(), source };
                 let file = File::open(path).map_err(failed)?;
-                let size = file.metadata().map_err(failed)?.len();
-                (path.clone(), Box::new(file), size)
+                let facts = file.metadata().map_err(failed)?;
+                (path.clone(), Box::new(file), facts.is_file().then_some(facts.len()))
             }
         };
         let raw_count = Arc::default();
@@ -153,14 +153,14 @@ impl CaptureFile {
             },
         );
         info.compression = compression;
-        info.file_size = size;
+        info.file_size = size.unwrap_or(0);
         tail.drain(..used);
         Ok(CaptureFile {
             bytes,
             raw_count,
             disk_failed,
             stop: Arc::clone(&options.stop),
-            impatient: *input == Input::Stdin,
+            impatient: size.is_none(),
             format,
             tail,
             need: 0,

@@ -35,7 +35,7 @@ pub struct Captures {
 struct Waiting {
     order: Order,
     input: Input,
-    /// Already open, as standard input can't be opened twice.
+    /// Already open, as a pipe can't be opened twice.
     open: Option<Box<Active>>,
 }
 
@@ -105,10 +105,11 @@ impl Captures {
     /// Reads the start of a file to learn its time, and closes it until its turn.
     fn add(&mut self, input: &Input) -> Result<(), CaptureError> {
         let capture = self.infos.len() as u32;
-        let stdin = *input == Input::Stdin;
+        // A pipe, named or not, can't be opened twice: it stays open.
+        let pipe = !matches!(input, Input::Path(path) if path.is_file());
         // What is read twice counts once.
         let mut options = self.options.clone();
-        if !stdin {
+        if !pipe {
             options.progress = Arc::default();
         }
         let file = CaptureFile::open(input, capture, &options)?;
@@ -119,10 +120,10 @@ impl Captures {
             cursor: 0,
             latest: Timestamp::default(),
         });
-        active.refill(if stdin { CHUNK } else { PEEK })?;
+        active.refill(if pipe { CHUNK } else { PEEK })?;
         let first = active.head().map_or(Timestamp(i64::MAX), |(at, _)| at);
         let mut info = active.file.info.clone();
-        if !stdin {
+        if !pipe {
             info = CaptureInfo {
                 packets: 0,
                 bytes: 0,
@@ -134,7 +135,7 @@ impl Captures {
             };
         }
         self.infos.push(info);
-        let open = stdin.then_some(active);
+        let open = pipe.then_some(active);
         self.waiting.push_back(Waiting { order: (first, capture), input: input.clone(), open });
         Ok(())
     }

@@ -24,6 +24,7 @@ pub static DNS: Protocol = Protocol {
     about: "Domain names to addresses, over UDP and TCP",
     reference: "RFC 1035, RFC 6891, RFC 9460",
     transports: &[Transport::Udp, Transport::Tcp],
+    shared: false,
     probe: probe_dns,
     open: || Box::new(Dns { protocol: "dns", begun: false }),
 };
@@ -34,6 +35,7 @@ pub static MDNS: Protocol = Protocol {
     about: "Names of the local network by multicast",
     reference: "RFC 6762",
     transports: &[Transport::Udp],
+    shared: false,
     probe: |probe| on_port(probe, MDNS_PORT),
     open: || Box::new(Dns { protocol: "mdns", begun: false }),
 };
@@ -44,6 +46,7 @@ pub static LLMNR: Protocol = Protocol {
     about: "Names of the local network as Windows asks for them",
     reference: "RFC 4795",
     transports: &[Transport::Udp],
+    shared: false,
     probe: |probe| on_port(probe, LLMNR_PORT),
     open: || Box::new(Dns { protocol: "llmnr", begun: false }),
 };

@@ -16,6 +16,7 @@ pub static PROTOCOL: Protocol = Protocol {
     about: "Datagram Transport Layer Security 1.0 to 1.3: as TLS; keys of WebRTC media",
     reference: "RFC 4347, RFC 6347, RFC 9147",
     transports: &[Transport::Udp],
+    shared: true,
     probe,
     open: || Box::new(Media::default()),
 };

@@ -23,6 +23,7 @@ pub static PROTOCOL: Protocol = Protocol {
     about: "Web requests and responses in clear, and proxies' CONNECT",
     reference: "RFC 9110, RFC 9112",
     transports: &[Transport::Tcp],
+    shared: false,
     probe: |probe| match http::start(probe.bytes) {
         Start::Request | Start::Response => Match::Yes,
         Start::Unsure => Match::Maybe,

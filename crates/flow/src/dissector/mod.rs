@@ -16,10 +16,10 @@ pub mod rtp_stream;
 pub mod signature;
 pub mod socks;
 pub mod stun;
-pub mod tls;
-pub mod xmpp;
 #[cfg(test)]
 mod testing;
+pub mod tls;
+pub mod xmpp;
 
 use crate::model::{Body, Direction, Facts, NameSource, Transport};
 use crate::time::Timestamp;
@@ -61,6 +61,9 @@ pub struct Protocol {
     pub reference: &'static str,
     /// Carried by.
     pub transports: &'static [Transport],
+    /// Many apps use it, and mark it each in their own way: catalogue signatures look at its
+    /// datagrams too.
+    pub shared: bool,
     /// Recognises first bytes; total on any input.
     pub probe: fn(&Probe<'_>) -> Match,
     /// Opens a dissector for one flow.
@@ -169,4 +172,17 @@ impl Emit<'_> {
 }
 
 /// Every protocol that is read, in the order in which ties are decided.
-pub static ALL: &[&Protocol] = &[&dns::DNS, &dns::MDNS, &dns::LLMNR, &http::PROTOCOL, &xmpp::PROTOCOL, &tls::PROTOCOL, &quic::PROTOCOL, &stun::PROTOCOL, &dtls::PROTOCOL, &rtp::RTCP, &rtp::PROTOCOL, &socks::PROTOCOL];
+pub static ALL: &[&Protocol] = &[
+    &dns::DNS,
+    &dns::MDNS,
+    &dns::LLMNR,
+    &http::PROTOCOL,
+    &xmpp::PROTOCOL,
+    &tls::PROTOCOL,
+    &quic::PROTOCOL,
+    &stun::PROTOCOL,
+    &dtls::PROTOCOL,
+    &rtp::RTCP,
+    &rtp::PROTOCOL,
+    &socks::PROTOCOL,
+];

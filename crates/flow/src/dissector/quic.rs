@@ -18,6 +18,7 @@ pub static PROTOCOL: Protocol = Protocol {
     about: "QUIC versions 1 and 2, drafts, mvfst and Google's: server name, ALPN, fingerprint",
     reference: "RFC 9000, RFC 9001, RFC 9369",
     transports: &[Transport::Udp],
+    shared: false,
     probe,
     open: || Box::new(Quic::default()),
 };

@@ -19,6 +19,7 @@ pub static PROTOCOL: Protocol = Protocol {
     about: "Media in real time: packets, loss, jitter by source; also inside TURN",
     reference: "RFC 3550, RFC 3551, RFC 3711, RFC 7983",
     transports: &[Transport::Udp],
+    shared: true,
     probe: |probe| if may_start(probe.bytes) { Match::Yes } else { Match::No },
     open: || Box::new(Media::default()),
 };
@@ -29,6 +30,7 @@ pub static RTCP: Protocol = Protocol {
     about: "Reports on media streams",
     reference: "RFC 3550, RFC 3711, RFC 5761",
     transports: &[Transport::Udp],
+    shared: true,
     probe: |probe| if Compound::new(probe.bytes).is_valid() { Match::Yes } else { Match::No },
     open: || Box::new(Media::default()),
 };

@@ -23,6 +23,7 @@ pub static PROTOCOL: Protocol = Protocol {
     about: "Requests to SOCKS 4, 4a and 5 proxies",
     reference: "RFC 1928, RFC 1929; the SOCKS 4 and 4a memos",
     transports: &[Transport::Tcp],
+    shared: false,
     probe,
     open: || Box::new(Socks::default()),
 };

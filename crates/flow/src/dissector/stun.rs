@@ -13,6 +13,7 @@ pub static PROTOCOL: Protocol = Protocol {
     about: "Addresses seen from outside, connectivity checks and relays: STUN, ICE, TURN",
     reference: "RFC 3489, RFC 8489, RFC 8445, RFC 8656, RFC 4571",
     transports: &[Transport::Udp, Transport::Tcp],
+    shared: true,
     probe,
     open: || Box::new(Media::default()),
 };

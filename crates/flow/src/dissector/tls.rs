@@ -15,6 +15,7 @@ pub static PROTOCOL: Protocol = Protocol {
     about: "Transport Layer Security 1.0 to 1.3: server name, versions, fingerprints, certificates",
     reference: "RFC 2246, RFC 4346, RFC 5246, RFC 8446",
     transports: &[Transport::Tcp],
+    shared: false,
     probe,
     open: || Box::new(Tls::default()),
 };

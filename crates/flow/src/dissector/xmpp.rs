@@ -12,6 +12,7 @@ pub static PROTOCOL: Protocol = Protocol {
     about: "Start of Jabber's streams: domain, STARTTLS, authentication",
     reference: "RFC 6120",
     transports: &[Transport::Tcp],
+    shared: false,
     probe: |probe| match xmpp::begins(probe.bytes) {
         Some(true) => Match::Yes,
         Some(false) => Match::No,
