@@ -362,6 +362,26 @@ fn folders_are_searched_and_progress_is_told() {
     assert!(matches!(none, CaptureError::NoCaptures { .. }));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_named_pipe_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    if !std::process::Command::new("mkfifo").arg(&pipe).status().is_ok_and(|s| s.success()) {
+        println!("skipped: no mkfifo");
+        return;
+    }
+    let bytes = vec![1; 100_000];
+    let capture = pcap(&[(1, b"one"), (2, &bytes), (3, b"three")]);
+    let path = pipe.clone();
+    let writer = std::thread::spawn(move || std::fs::write(path, capture).unwrap());
+    let file = write(folder.path(), "file", &pcap(&[(2, b"two")]));
+    let read = read(&[pipe, file]).unwrap();
+    writer.join().unwrap();
+    assert_eq!(read.seen.iter().map(|seen| seen.2.len()).collect::<Vec<_>>(), [3, 100_000, 3, 5]);
+    assert!(read.faults.is_empty());
+}
+
 #[test]
 fn batches_are_not_changed_while_somebody_holds_them() {
     let folder = tempfile::tempdir().unwrap();
