@@ -359,6 +359,7 @@ impl<S: Sink> Engine<S> {
             entry.live = Some(Box::new(Live {
                 streams: [Stream::default(), Stream::default()],
                 reader: Reader::Probing([0; 2]),
+                refused: 0,
                 beside: None,
                 opener: entry.direction(forward),
                 looked: 0,
@@ -446,6 +447,7 @@ impl<S: Sink> Engine<S> {
         let (keep, result) = self.with_emit(slot, |emit| {
             let mut session = Session {
                 reader: &mut live.reader,
+                refused: &mut live.refused,
                 beside: &mut live.beside,
                 looked: &mut live.looked,
                 signatures: &signatures,
@@ -548,6 +550,7 @@ impl Summary {
 /// One packet's way through probing and dissection.
 struct Session<'s, 'e> {
     reader: &'s mut Reader,
+    refused: &'s mut u64,
     beside: &'s mut Option<Box<dyn Dissector>>,
     looked: &'s mut u32,
     signatures: &'s Arc<SignatureSet>,
@@ -566,7 +569,7 @@ impl Session<'_, '_> {
         *self.looked += 1;
         if matches!(self.reader, Reader::Probing(_)) {
             // A later datagram may be what an earlier one was not.
-            *self.reader = Reader::Probing([0; 2]);
+            self.probe_anew();
         }
         let taken = self.offer(direction, packet.payload);
         if let Reader::Reading(_, index) = self.reader
@@ -658,6 +661,10 @@ impl Session<'_, '_> {
         }
     }
 
+    fn probe_anew(&mut self) {
+        *self.reader = Reader::Probing([*self.refused; 2]);
+    }
+
     fn rejected_by_all(&self) -> u64 {
         let mut all = 1 << SIGNATURE_BIT;
         for (i, protocol) in ALL.iter().enumerate() {
@@ -678,7 +685,7 @@ impl Session<'_, '_> {
                         Progress::Done => Taken::Stop,
                         Progress::Used(_) => Taken::Used(0),
                         Progress::Switch(_) | Progress::NotMine => {
-                            *self.reader = Reader::Probing([0; 2]);
+                            self.probe_anew();
                             Taken::Used(0)
                         }
                     }
@@ -721,11 +728,12 @@ impl Session<'_, '_> {
                         Progress::Done => return Taken::Stop,
                         Progress::Switch(n) => {
                             used += n.min(rest.len());
-                            *self.reader = Reader::Probing([0; 2]);
+                            *self.refused = 0;
+                            self.probe_anew();
                         }
                         Progress::NotMine => {
-                            let bit = 1 << index.min(SIGNATURE_BIT);
-                            *self.reader = Reader::Probing([bit; 2]);
+                            *self.refused |= 1 << index.min(SIGNATURE_BIT);
+                            self.probe_anew();
                         }
                     }
                 }

@@ -72,6 +72,8 @@ pub(crate) struct Detail {
 pub(crate) struct Live {
     pub(crate) streams: [Stream; 2],
     pub(crate) reader: Reader,
+    /// Protocols whose dissectors gave up, bit by index: not asked again.
+    pub(crate) refused: u64,
     /// A catalogue signature that media packets matched: media protocols are shared by many
     /// apps, whose own marks in them tell whose call it is.
     pub(crate) beside: Option<Box<dyn Dissector>>,
