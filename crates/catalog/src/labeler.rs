@@ -287,6 +287,15 @@ impl Labeler {
                 if any { "its names are of no app" } else { "none was seen" }.to_owned()
             });
         }
+        // The server asked for is of no app, and the certificate is its own: the other names in it
+        // are other services of the same operator.
+        if said == Said::Other
+            && flow.server_name.is_some_and(|host| covers(flow, without_port(host)))
+        {
+            return trace.step("certificate", || {
+                "names apps, but also the server asked for, which is of none".to_owned()
+            });
+        }
         // A certificate for a whole company says less than the name that was asked for.
         let several = found.len() > 1;
         for (rule, name) in found {
@@ -572,6 +581,18 @@ fn from_rule(rule: &NameRule, evidence: Evidence, confidence: f32, detail: Strin
         confidence,
         detail,
     }
+}
+
+/// Whether the certificate is for a host.
+fn covers(flow: &FlowEvidence<'_>, host: &str) -> bool {
+    let mut covered = false;
+    flow.certificate_names.each(|name| {
+        covered |= match name.strip_prefix("*.") {
+            Some(domain) => host.split_once('.').is_some_and(|(_, rest)| rest == domain),
+            None => name == host,
+        };
+    });
+    covered
 }
 
 /// A host without the port that a Host header may carry.

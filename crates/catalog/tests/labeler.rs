@@ -92,6 +92,14 @@ fn the_flow_s_own_words() {
     let named =
         FlowEvidence { certificate_names: company, server_name: Some("i.instagram.com"), ..bare };
     assert_eq!(said(&mut labeler(), &named), ["instagram/api sni"]);
+    // A certificate that covers the other server asked for says nothing of the app; one that does
+    // not is at odds with it and counts.
+    let other = FlowEvidence { server_name: Some("a.telemetry.example"), ..bare };
+    let covering = Names::List(&["*.telemetry.example", "*.pipe.skype.com"]);
+    let told = FlowEvidence { certificate_names: covering, ..other };
+    assert!(said(&mut labeler(), &told).is_empty());
+    let told = FlowEvidence { certificate_names: Names::List(&["*.whatsapp.net"]), ..other };
+    assert_eq!(said(&mut labeler(), &told), ["whatsapp/- certificate"]);
     // A page opened inside the app belongs to it by its user agent.
     let agent = Some("Mozilla/5.0 (Linux) MicroMessenger/6.1.0.73");
     let page = FlowEvidence {
