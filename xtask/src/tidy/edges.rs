@@ -30,20 +30,42 @@ pub(crate) struct Door {
     pub(crate) prefix: &'static str,
     /// The crate that may depend on it.
     pub(crate) owner: &'static str,
+    /// Whether it takes minutes to build, so that tests do without it, too.
+    pub(crate) heavy: bool,
     /// What the rest should do.
     pub(crate) instead: &'static str,
 }
 
 /// Every such dependency.
 pub(crate) const DOORS: &[Door] = &[
-    Door { prefix: "arrow", owner: "store", instead: "let `store` keep the rows" },
-    Door { prefix: "parquet", owner: "store", instead: "let `store` keep the rows" },
-    Door { prefix: "datafusion", owner: "analysis", instead: "ask `analysis`" },
-    Door { prefix: "tokio", owner: "analysis", instead: "use threads, or ask `analysis`" },
-    Door { prefix: "libc", owner: "flow", instead: "only live capture talks to the kernel" },
-    Door { prefix: "clap", owner: "ottoscope", instead: "take a typed parameter" },
-    Door { prefix: "indicatif", owner: "ottoscope", instead: "report through a callback" },
-    Door { prefix: "anyhow", owner: "ottoscope", instead: "use an error enum of your own" },
+    Door { prefix: "arrow", owner: "store", heavy: true, instead: "let `store` keep the rows" },
+    Door { prefix: "parquet", owner: "store", heavy: true, instead: "let `store` keep the rows" },
+    Door { prefix: "datafusion", owner: "analysis", heavy: true, instead: "ask `analysis`" },
+    Door {
+        prefix: "tokio",
+        owner: "analysis",
+        heavy: false,
+        instead: "use threads, or ask `analysis`",
+    },
+    Door {
+        prefix: "libc",
+        owner: "flow",
+        heavy: false,
+        instead: "only live capture talks to the kernel",
+    },
+    Door { prefix: "clap", owner: "ottoscope", heavy: false, instead: "take a typed parameter" },
+    Door {
+        prefix: "indicatif",
+        owner: "ottoscope",
+        heavy: false,
+        instead: "report through a callback",
+    },
+    Door {
+        prefix: "anyhow",
+        owner: "ottoscope",
+        heavy: false,
+        instead: "use an error enum of your own",
+    },
 ];
 
 /// A direct dependency as cargo resolved it.
@@ -59,7 +81,7 @@ pub(super) fn run(findings: &mut Vec<Finding>) -> Result {
         let mut tree = command("cargo", &args);
         tree.args(["--all-features", "--target", "all", "--no-dedupe", "--edges", kinds]);
         for edge in edges(&output(&mut tree)?) {
-            if let Some(what) = judge(&edge) {
+            if let Some(what) = judge(&edge, kinds == "dev") {
                 let path = manifest(&edge.from);
                 let line = line_of(&fs::read_to_string(root().join(&path))?, &edge.on);
                 findings.push(Finding::new(&path, line, what));
@@ -94,8 +116,8 @@ fn edges(tree: &str) -> Vec<Edge> {
     edges
 }
 
-/// What is wrong with the edge, if anything.
-fn judge(edge: &Edge) -> Option<String> {
+/// What is wrong with the edge, if anything. `tests`: only tests need it.
+fn judge(edge: &Edge, tests: bool) -> Option<String> {
     let from = folder(&edge.from);
     if from == "xtask" {
         return Some(format!("xtask depends on `{}` - it builds in seconds without", edge.on));
@@ -146,7 +168,8 @@ mod tests {
     fn edges_are_judged() {
         let check = |from: &str, on: &str, expected: bool| {
             let edge = Edge { from: from.to_owned(), on: on.to_owned() };
-            assert_eq!(judge(&edge).is_none(), expected, "{edge:?}: {:?}", judge(&edge));
+            let found = judge(&edge, false);
+            assert_eq!(found.is_none(), expected, "{edge:?}: {found:?}");
         };
         check("ottoscope-flow", "ottoscope-wire", true);
         check("ottoscope-wire", "ottoscope-flow", false);
@@ -162,6 +185,12 @@ mod tests {
         check("ottoscope-wire", "hex-literal", true);
         check("ottoscope-wire", "clap", false);
         check("xtask", "serde_json", false);
+        let test = |from: &str, on: &str| {
+            judge(&Edge { from: from.to_owned(), on: on.to_owned() }, true).is_none()
+        };
+        assert!(test("ottoscope-analysis", "anyhow"));
+        assert!(!test("ottoscope-flow", "datafusion"));
+        assert!(!test("ottoscope-wire", "ottoscope-flow"));
     }
 
     #[test]
