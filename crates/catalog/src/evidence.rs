@@ -33,6 +33,9 @@ pub enum Evidence {
     HttpDns,
     /// The server relayed a call of the user before.
     StunRelay,
+    /// The client's socket carries a call of the app to a relay: media to a peer leave from the
+    /// same port.
+    CallSocket,
     /// Another flow of the same user with this server and port was labelled.
     FeedbackUser,
     /// Another user had resolved a name of the app to the server's address.
@@ -47,7 +50,7 @@ pub enum Evidence {
 
 impl Evidence {
     /// All of them, in order of trust.
-    pub const ALL: [Evidence; 17] = [
+    pub const ALL: [Evidence; 18] = [
         Evidence::Signature,
         Evidence::Sni,
         Evidence::Quic,
@@ -60,6 +63,7 @@ impl Evidence {
         Evidence::Dns,
         Evidence::HttpDns,
         Evidence::StunRelay,
+        Evidence::CallSocket,
         Evidence::FeedbackUser,
         Evidence::DnsOthers,
         Evidence::Feedback,
@@ -82,6 +86,7 @@ impl Evidence {
             Evidence::Dns => "dns",
             Evidence::HttpDns => "httpdns",
             Evidence::StunRelay => "stun-relay",
+            Evidence::CallSocket => "call-socket",
             Evidence::FeedbackUser => "feedback-user",
             Evidence::DnsOthers => "dns-others",
             Evidence::Feedback => "feedback",
@@ -103,6 +108,7 @@ impl Evidence {
             Evidence::Dns => 0.85,
             Evidence::HttpDns => 0.80,
             Evidence::StunRelay => 0.75,
+            Evidence::CallSocket => 0.72,
             Evidence::FeedbackUser => 0.60,
             Evidence::DnsOthers => 0.50,
             Evidence::Feedback => 0.40,
@@ -126,6 +132,7 @@ impl Evidence {
             Evidence::Dns => "the user had resolved a name of the app to the server's address",
             Evidence::HttpDns => "the same through the app's own resolution over HTTP",
             Evidence::StunRelay => "the server relayed a call of the user before",
+            Evidence::CallSocket => "the client's port carries a call of the app to a relay",
             Evidence::FeedbackUser => {
                 "another flow of the same user with this server and port was labelled"
             }
@@ -182,6 +189,8 @@ pub struct FlowEvidence<'a> {
     pub last: Timestamp,
     /// The user: an address or its pseudonym.
     pub client: &'a str,
+    /// The client's port; 0 where it is not known.
+    pub client_port: u16,
     /// The server's address.
     pub server: IpAddr,
     /// The server's port.
@@ -222,6 +231,7 @@ impl<'a> FlowEvidence<'a> {
             first,
             last,
             client,
+            client_port: 0,
             server,
             server_port,
             transport,
@@ -242,6 +252,7 @@ impl<'a> FlowEvidence<'a> {
     pub fn of(flow: &'a ottoscope_flow::Flow, client: &'a str) -> Self {
         let facts = &flow.facts;
         FlowEvidence {
+            client_port: flow.client_port,
             protocol: facts.protocol,
             server_name: facts.server_name.as_deref(),
             name_source: facts.name_source.map(ottoscope_flow::NameSource::name),

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ottoscope_flow::{Span, Timestamp};
+use ottoscope_flow::{Span, Timestamp, Transport};
 
 use crate::aged::Aged;
 use crate::compile::Catalog;
@@ -79,6 +79,21 @@ struct Relay {
     last: Timestamp,
 }
 
+impl Relay {
+    /// Notes that it serves a call of `app` at this time.
+    fn serve(&mut self, at: Timestamp, keep: Span, (app, service): (&str, Option<&str>)) {
+        let lasting = self.app.as_deref() == Some(app) && (at - self.last).0 <= keep.0;
+        let first = if lasting { self.first.min(at) } else { at };
+        let last = if lasting { self.last.max(at) } else { at };
+        *self = Relay { app: Some(app.into()), service: service.map(Arc::from), first, last };
+    }
+
+    /// Whether a flow runs while it serves.
+    fn is_near(&self, flow: &FlowEvidence<'_>, keep: Span) -> bool {
+        flow.first <= self.last + keep && flow.last + keep >= self.first
+    }
+}
+
 /// The multi-source labeler.
 #[derive(Debug)]
 pub struct Labeler {
@@ -86,6 +101,7 @@ pub struct Labeler {
     config: LabelerConfig,
     names: DnsMap,
     relays: Aged<(u64, IpAddr), Relay>,
+    sockets: Aged<(u64, u16), Relay>,
 }
 
 /// What the flow's own words say against weaker sources.
@@ -104,7 +120,8 @@ impl Labeler {
     pub fn new(catalog: Arc<Catalog>, config: LabelerConfig) -> Self {
         let names = DnsMap::new(config.max_names, config.dns_grace, config.keep);
         let relays = Aged::new(config.max_names, config.relay_keep);
-        Labeler { catalog, config, names, relays }
+        let sockets = Aged::new(config.max_names, config.relay_keep);
+        Labeler { catalog, config, names, relays, sockets }
     }
 
     /// The catalogue.
@@ -132,12 +149,8 @@ impl Labeler {
         relay: IpAddr,
         (app, service): (&str, Option<&str>),
     ) {
-        let known = self.relays.touch(at, (client_key(client), relay));
-        let lasting =
-            known.app.as_deref() == Some(app) && (at - known.last).0 <= self.config.relay_keep.0;
-        let first = if lasting { known.first.min(at) } else { at };
-        let last = if lasting { known.last.max(at) } else { at };
-        *known = Relay { app: Some(app.into()), service: service.map(Arc::from), first, last };
+        let keep = self.config.relay_keep;
+        self.relays.touch(at, (client_key(client), relay)).serve(at, keep, (app, service));
     }
 
     /// Takes the type of a STUN message between a user and a server: one that only one app sends
@@ -165,6 +178,12 @@ impl Labeler {
                 flow.server,
                 (&app, service.as_deref()),
             );
+            if flow.transport == Transport::Udp && flow.client_port != 0 {
+                let socket = (client_key(flow.client), flow.client_port);
+                let keep = self.config.relay_keep;
+                let socket = self.sockets.touch(flow.first, socket);
+                socket.serve(flow.first, keep, (&app, service.as_deref()));
+            }
         }
     }
 
@@ -193,6 +212,7 @@ impl Labeler {
         } else {
             let resolved_other = self.by_dns(flow, said, out, trace);
             self.by_relay(flow, said, out, trace);
+            self.by_socket(flow, said, out, trace);
             self.by_prefix(flow, said, resolved_other, out, trace);
         }
         self.finish(flow, out, trace);
@@ -453,9 +473,7 @@ impl Labeler {
     ) {
         let relay = self.relays.get(&(client_key(flow.client), flow.server));
         let Some((relay, app)) = relay.and_then(|r| Some((r, r.app.as_ref()?))) else { return };
-        let keep = self.config.relay_keep;
-        let near = flow.first <= relay.last + keep && flow.last + keep >= relay.first;
-        if said != Said::Nothing || !near {
+        if said != Said::Nothing || !relay.is_near(flow, self.config.relay_keep) {
             return trace
                 .step("stun-relay", || "an earlier relay, but not for this flow".to_owned());
         }
@@ -469,6 +487,38 @@ impl Labeler {
                 evidence: Evidence::StunRelay,
                 confidence: Evidence::StunRelay.confidence(),
                 detail: "server relayed a call of this user".to_owned(),
+            },
+        );
+    }
+
+    /// Media between the ends of a call leave from the port that talks to its relay.
+    fn by_socket(
+        &self,
+        flow: &FlowEvidence<'_>,
+        said: Said,
+        out: &mut Vec<Label>,
+        trace: &mut Trace,
+    ) {
+        let media = matches!(flow.protocol, "" | "stun" | "rtp" | "rtcp" | "dtls");
+        if flow.transport != Transport::Udp || flow.client_port == 0 || !media {
+            return;
+        }
+        let socket = self.sockets.get(&(client_key(flow.client), flow.client_port));
+        let Some((socket, app)) = socket.and_then(|s| Some((s, s.app.as_ref()?))) else { return };
+        if said != Said::Nothing || !socket.is_near(flow, self.config.relay_keep) {
+            return trace
+                .step("call-socket", || "an earlier call's port, but not this flow's".to_owned());
+        }
+        trace.step("call-socket", || format!("the client's port carries a call of {app}"));
+        add(
+            out,
+            Label {
+                app: app.clone(),
+                service: socket.service.clone(),
+                task: None,
+                evidence: Evidence::CallSocket,
+                confidence: Evidence::CallSocket.confidence(),
+                detail: "port of a call of this client".to_owned(),
             },
         );
     }

@@ -234,7 +234,8 @@ impl Entry {
         let tally = &mut self.tally[d];
         tally.packets += u64::from(packets);
         tally.bytes += frame_bytes;
-        tally.payload += u64::from(packet.payload_len);
+        // A forged IP length must not count for more than the frame.
+        tally.payload += u64::from(packet.payload_len).min(frame_bytes);
         self.last = self.last.max(at);
         let finished =
             if config.bins { self.bin(d, packet, at, packets, frame_bytes, config) } else { None };

@@ -19,6 +19,8 @@ table! {
         /// As in `flows`.
         client: Text,
         /// As in `flows`.
+        client_port: u16,
+        /// As in `flows`.
         server: Text,
         /// As in `flows`.
         server_port: u16,

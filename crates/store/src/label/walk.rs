@@ -128,6 +128,7 @@ fn transport(name: &str) -> Transport {
 /// What the labeler is told of a row.
 pub(super) fn evidence<'a>(row: &FlowViewRow<'a>) -> FlowEvidence<'a> {
     FlowEvidence {
+        client_port: row.client_port,
         protocol: row.protocol.unwrap_or_default(),
         server_name: row.server_name,
         name_source: row.name_source,
