@@ -128,8 +128,8 @@ pub(crate) fn live(
     options: Options,
 ) -> anyhow::Result<Box<dyn ottoscope_flow::capture::Packets>> {
     use ottoscope_flow::capture::live::{Live, LiveOptions};
-    let duration = duration
-        .map(|d| ottoscope_flow::Span(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)));
+    let duration =
+        duration.map(|d| ottoscope_flow::Span(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)));
     let options = LiveOptions { promiscuous, duration, options };
     Ok(Box::new(Live::open(name, options).map_err(capture_error)?))
 }

@@ -28,9 +28,15 @@ pub(crate) fn run(args: &DissectArgs, out: &mut dyn Write) -> anyhow::Result<Exi
         from: args.from,
         to: args.to,
     };
-    let mut source = input::captures(&args.captures, Options { stop: input::stop_flag(), ..Options::default() })?;
-    let config =
-        ottoscope_flow::Config { bins: false, every_packet: args.every_packet, ..Default::default() };
+    let mut source = input::captures(
+        &args.captures,
+        Options { stop: input::stop_flag(), ..Options::default() },
+    )?;
+    let config = ottoscope_flow::Config {
+        bins: false,
+        every_packet: args.every_packet,
+        ..Default::default()
+    };
     let signatures = input::signatures(&catalog)?;
     let printer = Printer {
         out,
@@ -41,12 +47,8 @@ pub(crate) fn run(args: &DissectArgs, out: &mut dyn Write) -> anyhow::Result<Exi
         line: String::new(),
     };
     // One engine on this thread: lines come in the order of the packets.
-    let mut engine = ottoscope_flow::Engine::new(
-        config,
-        signatures,
-        ottoscope_flow::Shard::single(),
-        printer,
-    );
+    let mut engine =
+        ottoscope_flow::Engine::new(config, signatures, ottoscope_flow::Shard::single(), printer);
     let written = feed_all(&mut source, &mut engine);
     match written.and_then(|stopped_by| {
         engine.finish().map_err(RunError::Sink)?;
@@ -55,9 +57,7 @@ pub(crate) fn run(args: &DissectArgs, out: &mut dyn Write) -> anyhow::Result<Exi
         Ok(None) => Ok(ExitCode::SUCCESS),
         Ok(Some(error)) => Err(input::capture_error(error)),
         // `| head` is a normal way to end.
-        Err(RunError::Sink(error))
-            if error.kind() == io::ErrorKind::BrokenPipe =>
-        {
+        Err(RunError::Sink(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             Ok(ExitCode::SUCCESS)
         }
         Err(RunError::Sink(error)) => {

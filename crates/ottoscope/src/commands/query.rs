@@ -54,9 +54,9 @@ pub(crate) fn question(error: Error) -> anyhow::Error {
 
 fn chosen(format: Format, to_file: bool) -> ottoscope_analysis::Format {
     match format {
-        Format::Table => ottoscope_analysis::Format::Table {
-            width: (!to_file).then(terminal_width).flatten(),
-        },
+        Format::Table => {
+            ottoscope_analysis::Format::Table { width: (!to_file).then(terminal_width).flatten() }
+        }
         Format::Csv => ottoscope_analysis::Format::Csv,
         Format::Json => ottoscope_analysis::Format::Json,
         Format::Parquet => ottoscope_analysis::Format::Parquet,

@@ -9,12 +9,10 @@ use std::time::Instant;
 
 use anyhow::Context;
 use ottoscope_catalog::LabelerConfig;
-use ottoscope_flow::capture::{
-    CaptureError, CaptureInfo, Captures, Options, Packets, Progress,
-};
+use ottoscope_flow::Summary;
+use ottoscope_flow::capture::{CaptureError, CaptureInfo, Captures, Options, Packets, Progress};
 use ottoscope_flow::dissector::signature::SignatureSet;
 use ottoscope_flow::run::{RunError, run as run_engines};
-use ottoscope_flow::Summary;
 use ottoscope_store::tables::{CaptureRow, Captures as CapturesTable};
 use ottoscope_store::{
     InputRecord, Outcome, Run, Secret, StoreSink, Study, StudyLock, Table, label,
@@ -59,9 +57,8 @@ pub(crate) fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCod
             labelled(&mut record, &catalog, &summary);
             match stopped_by {
                 None => Ok(()),
-                Some(error) => Err(input::capture_error(error).context(
-                    "reading ended early; the tables hold what was read until then",
-                )),
+                Some(error) => Err(input::capture_error(error)
+                    .context("reading ended early; the tables hold what was read until then")),
             }
         });
     let outcome = match &done {
@@ -273,4 +270,3 @@ impl ottoscope_flow::Sink for Nothing {
         Ok(())
     }
 }
-

@@ -88,7 +88,8 @@ fn two_runs_at_once_are_refused() {
     let cell = cell(1);
     let study = cell.folder.path().join("study");
     succeeds(&["study", "new", text(&study)]);
-    let lock = fs::File::options().write(true).create(true).truncate(false).open(study.join(".lock"));
+    let lock =
+        fs::File::options().write(true).create(true).truncate(false).open(study.join(".lock"));
     let lock = lock.unwrap();
     lock.lock().unwrap();
     let errors = fails(&["run", text(&cell.capture), "-o", text(&study)]);

@@ -39,7 +39,12 @@ fn rows(study: &Path) -> Vec<(String, Vec<String>)> {
 fn assert_same(one: &[(String, Vec<String>)], other: &[(String, Vec<String>)]) {
     for ((table, a), (_, b)) in one.iter().zip(other) {
         let odd = a.iter().zip(b).find(|(x, y)| x != y);
-        assert!(odd.is_none() && a.len() == b.len(), "{table}: {} and {} rows, {odd:?}", a.len(), b.len());
+        assert!(
+            odd.is_none() && a.len() == b.len(),
+            "{table}: {} and {} rows, {odd:?}",
+            a.len(),
+            b.len()
+        );
     }
 }
 

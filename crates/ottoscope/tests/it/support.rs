@@ -20,8 +20,7 @@ pub(crate) fn cell(seed: u64) -> Cell {
     scenario.users = scenario.users.min(60);
     let mut bytes = Vec::new();
     let mut truth = Vec::new();
-    let totals =
-        generate(&scenario, seed, &mut bytes, &mut JsonLines(&mut truth)).unwrap();
+    let totals = generate(&scenario, seed, &mut bytes, &mut JsonLines(&mut truth)).unwrap();
     let capture = folder.path().join("cell.pcap");
     std::fs::write(&capture, bytes).unwrap();
     let truth = String::from_utf8(truth).unwrap();

@@ -44,8 +44,7 @@ fn packets_bytes_flows_and_labels_are_those_that_went_in() {
         "SELECT transport, client, client_port, server, server_port, \
          CASE WHEN evidence = 'dns-query' THEN '' ELSE coalesce(app, '') END FROM labelled_flows",
     );
-    let keys: BTreeSet<&str> =
-        found.iter().map(|row| row.rsplit_once(',').unwrap().0).collect();
+    let keys: BTreeSet<&str> = found.iter().map(|row| row.rsplit_once(',').unwrap().0).collect();
     assert_eq!(keys, expected.keys().map(String::as_str).collect());
 
     // Every chat flow is found, and nothing else is called chat. (A question to a resolver is
