@@ -204,14 +204,11 @@ impl<W: Write> Cell<'_, W> {
                 if let Some(message) = message {
                     let whole = message.content.len();
                     let new = if repeated { 0 } else { u64::from(segment.len) };
-                    note(
-                        truth,
-                        &mut message.row,
-                        message.mark,
-                        at,
-                        side,
-                        (segment.offset, new, whole),
-                    );
+                    let part = (new, whole);
+                    if let Some(told) = note(truth, &mut message.row, message.mark, at, side, part)
+                    {
+                        sink.message(&told).map_err(SynthError::Truth)?;
+                    }
                 }
                 (at, side, usize::from(segment.len), repeated, segment.copy)
             }
@@ -230,7 +227,10 @@ impl<W: Write> Cell<'_, W> {
                 frame::wrap(&mut self.frame, outer(side), side == UP, |out| {
                     ends.datagram(out, user.stack, &datagram, id);
                 });
-                note(truth, &mut None, datagram.mark, at, side, (0, len as u64, len as u64));
+                let part = (len as u64, len as u64);
+                if let Some(told) = note(truth, &mut None, datagram.mark, at, side, part) {
+                    sink.message(&told).map_err(SynthError::Truth)?;
+                }
                 if let Some(dns) = &mut flow.dns {
                     match side {
                         UP => dns.asked = Some(at),
@@ -303,7 +303,6 @@ impl<W: Write> Cell<'_, W> {
             }
             _ => "unseen",
         };
-        truth.messages.retain(|message| message.seen == message.bytes);
         self.totals.flow(&truth, sink)
     }
 }

@@ -178,7 +178,7 @@ impl Context<'_> {
                 .then(|| world::tunnel_ids(user)),
             rtt_server: None,
             rtt_client: None,
-            messages: Vec::new(),
+            messages: 0,
         };
         self.started.push(Flow {
             user,

@@ -143,37 +143,41 @@ fn put(out: &mut Vec<u8>, content: Option<&Content>, offset: u64, len: usize) {
     }
 }
 
-/// Counts part of a marked message: offset, new bytes, bytes of the whole.
+/// Counts `new` bytes of a marked message of `whole` bytes; returns its truth when they are all
+/// there. A message that is not wholly in the capture is never told.
 pub(crate) fn note(
     truth: &mut FlowTruth,
-    row: &mut Option<usize>,
+    row: &mut Option<MessageTruth>,
     mark: Option<Mark>,
     at: i64,
     side: usize,
-    (offset, new, whole): (u64, u64, u64),
-) {
-    let Some(mark) = mark else { return };
-    let index = match *row {
-        Some(index) => index,
-        None if offset == 0 => {
-            truth.messages.push(MessageTruth {
-                first: at,
-                last: at,
-                direction: if side == UP { "up" } else { "down" },
-                task: mark.task,
-                opcode: mark.opcode,
-                sequence: mark.sequence,
-                bytes: whole,
-                seen: 0,
-            });
-            *row.insert(truth.messages.len() - 1)
-        }
-        None => return,
-    };
-    if let Some(message) = truth.messages.get_mut(index)
-        && new > 0
-    {
-        message.seen += new;
-        message.last = at;
+    (new, whole): (u64, u64),
+) -> Option<MessageTruth> {
+    let mark = mark?;
+    if row.is_none() && new > 0 {
+        *row = Some(MessageTruth {
+            client: truth.client,
+            client_port: truth.client_port,
+            server: truth.server,
+            server_port: truth.server_port,
+            // The flow's first packet may be this very one.
+            flow: if truth.packets == [0; 2] { at } else { truth.first },
+            first: at,
+            last: at,
+            direction: if side == UP { "up" } else { "down" },
+            task: mark.task,
+            opcode: mark.opcode,
+            sequence: mark.sequence,
+            bytes: whole,
+            seen: 0,
+        });
     }
+    let message = row.as_mut().filter(|_| new > 0)?;
+    message.seen += new;
+    message.last = at;
+    if message.seen < message.bytes {
+        return None;
+    }
+    truth.messages += 1;
+    row.take()
 }

@@ -15,6 +15,7 @@ use ottoscope_wire::Tcp;
 use crate::content::Content;
 use crate::device::Stack;
 use crate::rng::Rng;
+use crate::truth::MessageTruth;
 
 /// Client to server.
 pub(crate) const UP: usize = 0;
@@ -28,6 +29,8 @@ const DELAYED_ACK: i64 = 40 * MILLI;
 const MIN_RTO: i64 = 300 * MILLI;
 const INITIAL_WINDOW: u16 = 10;
 const MAX_WINDOW: u16 = 40;
+/// Segments that an idle connection keeps room for.
+const IDLE: usize = 4;
 
 /// What an application does next.
 #[derive(Debug)]
@@ -117,8 +120,8 @@ pub(crate) struct Outgoing {
     pub id: u32,
     pub content: Content,
     pub mark: Option<Mark>,
-    /// Index in the flow's truth, once its first segment is captured.
-    pub row: Option<usize>,
+    /// Its truth, once its first segment is captured.
+    pub row: Option<MessageTruth>,
     /// Capture time of its last segment so far.
     until: i64,
 }
@@ -220,6 +223,9 @@ impl Connection {
     /// Takes the next segment and its message's content.
     pub(crate) fn pop(&mut self) -> Option<(Segment, Option<&mut Outgoing>)> {
         let segment = self.pending.pop_front()?;
+        if self.pending.len() < IDLE && self.pending.capacity() > 2 * IDLE {
+            self.pending.shrink_to(IDLE);
+        }
         while self.messages.front().is_some_and(|m| {
             m.until < segment.at && (self.messages.len() > 1 || self.sending.is_none())
         }) {

@@ -62,14 +62,24 @@ pub struct FlowTruth {
     pub rtt_server: Option<i64>,
     /// SYN/ACK to the client's ACK as captured, nanoseconds.
     pub rtt_client: Option<i64>,
-    /// Marked messages that lie wholly in the capture, in order.
-    pub messages: Vec<MessageTruth>,
+    /// Marked messages that lie wholly in the capture.
+    pub messages: u64,
 }
 
-/// One application message.
+/// One application message that lies wholly in the capture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MessageTruth {
-    /// Packet with its first byte.
+    /// The user's address; with the next three fields and `flow`, the flow it belongs to.
+    pub client: IpAddr,
+    /// The user's port.
+    pub client_port: u16,
+    /// The server's address.
+    pub server: IpAddr,
+    /// The server's port.
+    pub server_port: u16,
+    /// First packet of its flow in the capture, nanoseconds since 1970 UTC.
+    pub flow: i64,
+    /// First packet of it.
     pub first: i64,
     /// Packet with the last byte that was new.
     pub last: i64,
@@ -163,6 +173,10 @@ pub struct Totals {
 pub trait TruthSink {
     /// Called for every flow when it can get no further packet; the order is deterministic.
     fn flow(&mut self, flow: &FlowTruth) -> std::io::Result<()>;
+    /// Called for every marked message, when its last byte has been written.
+    fn message(&mut self, _message: &MessageTruth) -> std::io::Result<()> {
+        Ok(())
+    }
     /// Called for every answered DNS query, when the answer has been written.
     fn dns(&mut self, _dns: &DnsTruth) -> std::io::Result<()> {
         Ok(())
@@ -187,6 +201,8 @@ impl TruthSink for () {
 pub struct Collected {
     /// Every flow.
     pub flows: Vec<FlowTruth>,
+    /// Every marked message.
+    pub messages: Vec<MessageTruth>,
     /// Every answered DNS query.
     pub dns: Vec<DnsTruth>,
 }
@@ -196,13 +212,18 @@ impl TruthSink for Collected {
         self.flows.push(flow.clone());
         Ok(())
     }
+    fn message(&mut self, message: &MessageTruth) -> std::io::Result<()> {
+        self.messages.push(message.clone());
+        Ok(())
+    }
     fn dns(&mut self, dns: &DnsTruth) -> std::io::Result<()> {
         self.dns.push(dns.clone());
         Ok(())
     }
 }
 
-/// Writes JSON lines: objects with `"row"` being `flow`, `dns`, or once at the end `totals`.
+/// Writes JSON lines: objects with `"row"` being `flow`, `message`, `dns`, or once at the end
+/// `totals`.
 #[derive(Debug)]
 pub struct JsonLines<W>(
     /// Where the lines go; flush it afterwards.
@@ -213,6 +234,7 @@ pub struct JsonLines<W>(
 #[serde(tag = "row", rename_all = "kebab-case")]
 enum Row<'a> {
     Flow(&'a FlowTruth),
+    Message(&'a MessageTruth),
     Dns(&'a DnsTruth),
     Totals(&'a Totals),
 }
@@ -227,6 +249,9 @@ impl<W: Write> JsonLines<W> {
 impl<W: Write> TruthSink for JsonLines<W> {
     fn flow(&mut self, flow: &FlowTruth) -> std::io::Result<()> {
         self.row(&Row::Flow(flow))
+    }
+    fn message(&mut self, message: &MessageTruth) -> std::io::Result<()> {
+        self.row(&Row::Message(message))
     }
     fn dns(&mut self, dns: &DnsTruth) -> std::io::Result<()> {
         self.row(&Row::Dns(dns))

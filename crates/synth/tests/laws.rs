@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ottoscope_synth::scenario::{Duration, Encapsulation};
-use ottoscope_synth::{Collected, FlowTruth, JsonLines, Scenario, Totals, fixture, generate};
+use ottoscope_synth::{
+    Collected, FlowTruth, JsonLines, MessageTruth, Scenario, Totals, fixture, generate,
+};
 use ottoscope_wire::packet::{Decoded, decode};
 use ottoscope_wire::{LinkType, Tcp, dns};
 use proptest::prelude::*;
@@ -146,6 +148,11 @@ fn check(scenario: &Scenario, seed: u64) {
     let mut told: HashMap<(Key, i64), &FlowTruth> =
         truth.flows.iter().map(|flow| ((key(flow), flow.first), flow)).collect();
     assert_eq!(told.len(), truth.flows.len(), "no flow is told twice");
+    let mut messages: HashMap<_, Vec<&MessageTruth>> = HashMap::new();
+    for m in &truth.messages {
+        let flow = (m.client, m.client_port, m.server, m.server_port, m.flow);
+        messages.entry(flow).or_default().push(m);
+    }
     for (key, counted) in count(&file) {
         let flow = told.remove(&(key, counted.first));
         let flow = flow.unwrap_or_else(|| panic!("no truth for {key:?}: {counted:?}"));
@@ -153,6 +160,13 @@ fn check(scenario: &Scenario, seed: u64) {
         assert_eq!(flow.packets, counted.packets, "{flow:?}");
         assert_eq!(flow.bytes, counted.bytes, "{flow:?}");
         assert_eq!(flow.payload, counted.payload, "{flow:?}");
+        let own = (flow.client, flow.client_port, flow.server, flow.server_port, flow.first);
+        let messages = messages.get(&own).map_or(&[][..], Vec::as_slice);
+        assert_eq!(flow.messages, messages.len() as u64, "{flow:?}");
+        for message in messages {
+            assert!(flow.first <= message.first && message.first <= message.last);
+            assert!(message.last <= flow.last);
+        }
         if scenario.capture.snap_length == 0 {
             assert_eq!(flow.retransmitted, counted.repeated, "{flow:?}");
         }
@@ -223,6 +237,7 @@ fn truth_is_written_as_json_lines() {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |kind: &str| rows.iter().filter(|row| row["row"] == kind).count() as u64;
     assert_eq!((of("flow"), of("dns"), of("totals")), (totals.flows, totals.dns, 1));
+    assert!(of("message") > 50);
     assert_eq!(rows.last().unwrap()["packets"], totals.packets);
 }
 
@@ -272,21 +287,22 @@ fn wechat_beats_every_five_minutes() {
     scenario.users = 30;
     scenario.wechat.mmtls = 0.0;
     let (_, truth, _) = make(&scenario, 4);
+    let mut flows: HashMap<_, Vec<&MessageTruth>> = HashMap::new();
+    for message in truth.messages.iter().filter(|m| m.opcode.is_some()) {
+        let flow = (message.client, message.client_port, message.server, message.flow);
+        flows.entry(flow).or_default().push(message);
+    }
     let mut beats = 0;
-    for flow in truth.flows.iter().filter(|flow| flow.service == "long") {
-        let times: Vec<i64> = flow
-            .messages
-            .iter()
-            .filter(|m| m.opcode == Some(6) && m.direction == "up")
-            .map(|m| m.first)
-            .collect();
+    for messages in flows.values() {
+        let up = |m: &&&MessageTruth| m.opcode == Some(6) && m.direction == "up";
+        let times: Vec<i64> = messages.iter().filter(up).map(|m| m.first).collect();
         for pair in times.windows(2) {
             let seconds = (pair[1] - pair[0]) as f64 / 1e9;
             assert!((seconds - 300.0).abs() < 30.0, "{seconds}");
             beats += 1;
         }
         // Responses repeat the request's sequence number with the opcode raised.
-        for pair in flow.messages.windows(2).filter(|p| p[0].opcode == Some(9)) {
+        for pair in messages.windows(2).filter(|p| p[0].opcode == Some(9)) {
             assert_eq!(pair[1].opcode, Some(1_000_000_009));
             assert_eq!(pair[1].sequence, pair[0].sequence);
         }

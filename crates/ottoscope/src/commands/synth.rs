@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use ottoscope_synth::scenario::{BUILTIN, Duration, Encapsulation};
 use ottoscope_synth::{
-    DnsTruth, FlowTruth, JsonLines, Scenario, SynthError, Totals, TruthSink, generate,
+    DnsTruth, FlowTruth, JsonLines, MessageTruth, Scenario, SynthError, Totals, TruthSink, generate,
 };
 
 use crate::hint::hinted;
@@ -152,6 +152,9 @@ struct Progress {
 impl TruthSink for Progress {
     fn flow(&mut self, flow: &FlowTruth) -> io::Result<()> {
         self.truth.as_mut().map_or(Ok(()), |truth| truth.flow(flow))
+    }
+    fn message(&mut self, message: &MessageTruth) -> io::Result<()> {
+        self.truth.as_mut().map_or(Ok(()), |truth| truth.message(message))
     }
     fn dns(&mut self, dns: &DnsTruth) -> io::Result<()> {
         self.truth.as_mut().map_or(Ok(()), |truth| truth.dns(dns))
