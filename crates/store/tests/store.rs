@@ -21,11 +21,11 @@ use ottoscope_store::tables::{Anomalies, Bins, Dns, Flows, Labels, Messages, Use
 use ottoscope_store::{PartNames, StoreSink, Study, Table};
 
 /// A time on 2013-11-01, in seconds after 08:00.
-pub fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_parts(1_383_292_800 + seconds, 0)
 }
 
-pub fn flow(id: u64, seconds: (i64, i64), client: &str, server: &str, port: u16) -> Flow {
+pub(crate) fn flow(id: u64, seconds: (i64, i64), client: &str, server: &str, port: u16) -> Flow {
     Flow {
         id: FlowId(id),
         first: at(seconds.0),
@@ -68,7 +68,12 @@ pub fn flow(id: u64, seconds: (i64, i64), client: &str, server: &str, port: u16)
     }
 }
 
-pub fn message<'a>(flow: &'a Flow, seconds: i64, protocol: &'a str, body: Body<'a>) -> Message<'a> {
+pub(crate) fn message<'a>(
+    flow: &'a Flow,
+    seconds: i64,
+    protocol: &'a str,
+    body: Body<'a>,
+) -> Message<'a> {
     Message {
         flow,
         at: at(seconds),
@@ -84,18 +89,18 @@ pub fn message<'a>(flow: &'a Flow, seconds: i64, protocol: &'a str, body: Body<'
     }
 }
 
-pub fn study(dir: &Path, overrides: &[(&str, &str)]) -> Study {
+pub(crate) fn study(dir: &Path, overrides: &[(&str, &str)]) -> Study {
     Study::create(&dir.join("study"), overrides).unwrap()
 }
 
-pub fn sink(study: &Study, worker: u32) -> StoreSink {
+pub(crate) fn sink(study: &Study, worker: u32) -> StoreSink {
     let (secret, _) = study.secret().unwrap();
     let names = PartNames::new("host", "run", worker);
     StoreSink::new(study, &names, &study.pseudonyms(&secret), vec!["a.pcap".to_owned()].into())
 }
 
 /// All rows of a table as text, sorted.
-pub fn rows<T: Table>(study: &Study) -> Vec<String> {
+pub(crate) fn rows<T: Table>(study: &Study) -> Vec<String> {
     let mut all = Vec::new();
     for batch in study.rows::<T>().unwrap() {
         all.extend(batch.unwrap().iter().map(|row| format!("{row:?}")));
@@ -268,7 +273,9 @@ fn day(study: &Study, workers: u32) {
     // The same server and port later, without a name: feedback.
     give(&flow(7, (100, 101), "10.0.0.2", "203.0.113.8", 443));
     resolve(&mut sinks[worker], &resolver, 0, "www.chat.example", "192.0.2.9", 60);
-    sinks.into_iter().for_each(|sink| _ = sink.finish().unwrap());
+    for sink in sinks {
+        sink.finish().unwrap();
+    }
 }
 
 #[test]

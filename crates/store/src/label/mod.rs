@@ -169,7 +169,8 @@ fn write(table: &mut TableWriter<Labels>, flow: &FlowEvidence<'_>, labels: &[Lab
             service: label.service.as_deref(),
             task: label.task.as_deref(),
             evidence: label.evidence.name(),
-            confidence: f64::from(label.confidence),
+            // Four decimals: what is beyond them in a single-precision number is noise.
+            confidence: (f64::from(label.confidence) * 1e4).round() / 1e4,
             detail: &label.detail,
             best: i == 0,
         })?;
