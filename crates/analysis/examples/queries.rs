@@ -126,9 +126,13 @@ fn make(study: &Path, n: u64, options: &Options) -> Result<(), Box<dyn Error>> {
         all.extend(rows(&raw, sql)?.into_iter().map(|batch| (table, batch)));
     }
     let derived = Session::in_memory(&all, options)?;
-    for (session, table) in
-        [(&raw, "flows"), (&derived, "labels"), (&derived, "users"), (&derived, "bins"), (&derived, "captures")]
-    {
+    for (session, table) in [
+        (&raw, "flows"),
+        (&derived, "labels"),
+        (&derived, "users"),
+        (&derived, "bins"),
+        (&derived, "captures"),
+    ] {
         write(study, session, table)?;
     }
     Ok(())

@@ -156,6 +156,10 @@ impl Plot {
         for bars in &mut series {
             bars.values.resize(categories.len(), None);
         }
+        if by.is_some() {
+            // By name, so that one name has one colour in all figures of the same names.
+            series.sort_by(|a, b| a.name.cmp(&b.name));
+        }
         Ok(Chart::Bars { axis: self.axis(grid.columns[first].unit), categories, series })
     }
 

@@ -61,6 +61,7 @@ pub static ALL: &[Analysis] = &[
     folder!("volume-share", "Volume and flows by content", query "query.sql", figures "figure.toml"),
     folder!("traffic", "Traffic over time", operator analyses::traffic::run),
     folder!("flow-cdf", "Flow sizes and durations", operator analyses::flow_cdf::run),
+    folder!("naming", "Naming scheme", operator analyses::naming::run),
     folder!("hosting", "Hosting", query "query.sql", figures "figure.toml"),
     folder!("message-sizes", "Message sizes", query "query.sql"),
     folder!("throughput", "Throughput of large flows", operator analyses::throughput::run),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{Expr, SessionContext, col, lit};
 use ottoscope_store::TableInfo;
@@ -64,6 +65,13 @@ impl Scope {
     /// The parameters.
     pub fn params(&self) -> &Params {
         &self.params
+    }
+
+    /// Gives rows a name that later queries of this scope may use.
+    pub(crate) fn table(&self, name: &str, rows: &Rows) -> Result<(), Error> {
+        let table = MemTable::try_new(Arc::clone(&rows.schema), vec![rows.batches.clone()]);
+        let registered = table.and_then(|table| self.ctx.register_table(name, Arc::new(table)));
+        registered.map(drop).map_err(|e| error::explain(&e, &[]))
     }
 
     /// Runs one statement to its end.

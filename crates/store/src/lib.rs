@@ -37,3 +37,6 @@ pub use sink::StoreSink;
 pub use study::{Study, StudyConfig, StudyLock};
 pub use table::{ColumnInfo, Table, TableInfo, typed};
 pub use writer::{TableWriter, WriteOptions, Written};
+
+/// Mining of naming schemes, for `analysis`, which may depend on no other crate below.
+pub use ottoscope_catalog::naming;

@@ -5,6 +5,8 @@ pub(crate) mod distribution;
 
 #[path = "flow-cdf/operator.rs"]
 pub(crate) mod flow_cdf;
+#[path = "naming/operator.rs"]
+pub(crate) mod naming;
 #[path = "server-rtt/operator.rs"]
 pub(crate) mod server_rtt;
 #[path = "throughput/operator.rs"]

@@ -57,11 +57,29 @@ fn collect(batch: &RecordBatch, rows: &mut Vec<Vec<String>>) -> Result<(), Error
             if column.is_null(i) {
                 return String::new();
             }
-            escape(&formatter.value(i).to_string())
+            let text = formatter.value(i).to_string();
+            match text.parse() {
+                Ok(number) if column.data_type().is_floating() => round(number),
+                _ => escape(&text),
+            }
         });
         rows.push(cells.collect());
     }
     Ok(())
+}
+
+/// A fraction to six significant digits, as far as an eye compares; other formats keep all.
+fn round(number: f64) -> String {
+    if number == 0.0 || !number.is_finite() {
+        return number.to_string();
+    }
+    let places = (5 - number.abs().log10().floor() as i32).clamp(0, 12) as usize;
+    let text = format!("{number:.places$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 /// Takes from the widest text columns until a line fits; numbers are never cut.
@@ -140,6 +158,18 @@ mod tests {
         assert_eq!(escape("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
         assert_eq!(escape("mms.whatsapp.net"), "mms.whatsapp.net");
         assert_eq!(escape("\u{202e}gro"), "\\u{202e}gro");
+    }
+
+    #[test]
+    fn fractions_are_short() {
+        let check = |number: f64, expected: &str| assert_eq!(round(number), expected);
+        check(0.3464566929133858, "0.346457");
+        check(1.0, "1");
+        check(39609.333333333336, "39609.3");
+        check(1234567.8, "1234568");
+        check(-0.000123456789, "-0.000123457");
+        check(0.0, "0");
+        check(f64::NAN, "NaN");
     }
 
     #[test]

@@ -89,16 +89,20 @@ fn head(out: &mut String, data: &ReportData<'_>, title: &str) {
         n => format!("{} cut inside a record", count(n)),
     };
     fact(count(facts.captures[0]), "captures", cut);
-    fact(count(facts.packets), "packets", number::value(facts.bytes, Unit::Bytes));
-    fact(count(facts.flows), "flows", number::value(facts.flow_bytes, Unit::Bytes));
-    fact(count(facts.users), "users", "client addresses until idle".to_owned());
+    fact(number::headline(facts.packets), "packets", number::value(facts.bytes, Unit::Bytes));
+    fact(number::headline(facts.flows), "flows", number::value(facts.flow_bytes, Unit::Bytes));
+    fact(number::headline(facts.users), "users", "client addresses until idle".to_owned());
     fact(
         of(facts.labelled, facts.flows),
         "flows labelled",
         format!("{} of bytes", of(facts.labelled_bytes, facts.flow_bytes)),
     );
     fact(count(facts.apps), "applications", String::new());
-    fact(count(facts.anomaly_count), "anomalies", "traffic that could not be read".to_owned());
+    fact(
+        number::headline(facts.anomaly_count),
+        "anomalies",
+        "traffic that could not be read".to_owned(),
+    );
     out.push_str("</dl></header>");
 }
 

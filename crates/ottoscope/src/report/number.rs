@@ -91,6 +91,22 @@ fn scaled(x: f64, step: f64, units: &[&str]) -> String {
     format!("{number}{THIN}{}", units[unit])
 }
 
+/// A number beside a tick: as short as it can be.
+pub(crate) fn tick(x: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Share => format!("{}{THIN}%", digits((x * 1e6).round() / 1e4)),
+        _ => value(x, unit),
+    }
+}
+
+/// A large number in three digits, for a headline.
+pub(crate) fn headline(x: f64) -> String {
+    if x.abs() < 1e6 {
+        return grouped(x.round() as i128);
+    }
+    scaled(x, 1000.0, &["", "k", "M", "G", "T"])
+}
+
 fn share(x: f64) -> String {
     let percent = x * 100.0;
     if percent == 0.0 {
@@ -206,6 +222,9 @@ mod tests {
         ] {
             assert_eq!(plain(x, unit), expected, "{x}");
         }
+        assert_eq!(tick(0.2, Unit::Share).replace(THIN, " "), "20 %");
+        assert_eq!(headline(29_902_270.0).replace(THIN, " "), "29.9 M");
+        assert_eq!(headline(50_000.0).replace(THIN, " "), "50 000");
         assert_eq!(grouped(-1_234_567).replace(THIN, " "), "−1 234 567");
     }
 

@@ -13,10 +13,11 @@ pub(crate) const ROWS: usize = 60;
 /// A table with its caption. Numbers stand right, shares have a bar behind them, rows that sum
 /// up others stand out, and a name that repeats the one above is dimmed.
 pub(crate) fn element(grid: &Grid, caption: &str) -> String {
-    let mut out = String::from("<div class=\"scroll\" tabindex=\"0\"><table>");
+    let mut out = String::new();
     if !caption.is_empty() {
-        let _ = write!(out, "<caption>{}</caption>", escape(caption));
+        let _ = write!(out, "<p class=\"cap\">{}</p>", escape(caption));
     }
+    out.push_str("<div class=\"scroll\" tabindex=\"0\"><table>");
     out.push_str("<thead><tr>");
     for column in &grid.columns {
         let class = if column.unit == Unit::Text { "" } else { " class=\"n\"" };

@@ -67,8 +67,9 @@ pub(super) fn draw(plot: &Plot<'_>, room: Room) -> (f64, String, String) {
     x_axis(&mut body, &x, plot.x, (left, right, bottom));
     marks(&mut body, &x, plot.marks, (left, right, top, bottom));
     for (i, line) in series.iter().enumerate() {
+        let fine = if line.points.len() > 150 && !distribution { " fine" } else { "" };
         let path = path(line, &x, &y, plot, distribution.then_some(right));
-        let _ = write!(body, "<path class=\"line l{i}\" d=\"{path}\"/>");
+        let _ = write!(body, "<path class=\"line l{i}{fine}\" d=\"{path}\"/>");
     }
     (bottom + BOTTOM, body, words(plot, series))
 }
@@ -81,7 +82,7 @@ fn x_axis(body: &mut String, x: &Place, axis: &Axis, (left, right, bottom): (f64
         let at = x.at(tick.at);
         let half = tick.label.chars().count() as f64 * CHARACTER / 2.0;
         let _ = write!(body, "<path class=\"base\" d=\"M{at:.1} {bottom:.1}v4\"/>");
-        let middle = at.clamp(left.min(half), right + 14.0 - half);
+        let middle = at.clamp(left.min(half), (right + 14.0 - half).max(left.min(half)));
         if middle - half >= free {
             text(body, middle, bottom + 16.0, "middle", "tick", &tick.label);
             free = middle + half + 6.0;
@@ -102,16 +103,27 @@ fn marks(
     marks: &[Mark],
     (left, right, top, bottom): (f64, f64, f64, f64),
 ) {
-    let mut free = left;
+    // Words that would touch are put together over the middle of their lines.
+    let mut groups: Vec<(f64, f64, String)> = Vec::new();
+    let wide = |words: &str| words.chars().count() as f64 * CHARACTER;
     for mark in marks {
         let at = x.at(mark.at);
         let _ = write!(body, "<path class=\"mark\" d=\"M{at:.1} {:.1}V{bottom:.1}\"/>", top - 3.0);
-        let half = mark.label.chars().count() as f64 * CHARACTER / 2.0;
-        let middle = at.clamp(left + half, right + 14.0 - half);
-        if middle - half >= free {
-            text(body, middle, top - 7.0, "middle", "tick", &mark.label);
-            free = middle + half + 6.0;
+        match groups.last_mut() {
+            Some((first, last, words))
+                if at - (*first + *last) / 2.0 < (wide(words) + wide(&mark.label)) / 2.0 + 8.0 =>
+            {
+                *last = at;
+                *words = format!("{words}, {}", mark.label);
+            }
+            _ => groups.push((at, at, mark.label.clone())),
         }
+    }
+    for (first, last, words) in groups {
+        let half = wide(&words) / 2.0;
+        let middle =
+            ((first + last) / 2.0).clamp(left + half, (right + 14.0 - half).max(left + half));
+        text(body, middle, top - 7.0, "middle", "tick", &words);
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) enum Room {
 impl Room {
     fn width(self) -> f64 {
         match self {
-            Room::Column => 400.0,
+            Room::Column => 360.0,
             Room::Page => 860.0,
         }
     }

@@ -119,7 +119,7 @@ impl Place {
     }
 
     fn tick(&self, at: f64) -> Tick {
-        Tick { at, label: number::value(at, self.unit) }
+        Tick { at, label: number::tick(at, self.unit) }
     }
 
     fn inside(&self, values: &[f64]) -> Vec<Tick> {
@@ -160,7 +160,6 @@ impl Place {
         let step = CLOCK.iter().find(fits).copied().unwrap_or(span / count as f64);
         let first = (self.low / step).ceil() as i64;
         let last = (self.high / step + 1e-9).floor() as i64;
-        let mut day = None;
         let ticks = (first..=last.min(first + 50)).map(|i| {
             let at = i as f64 * step;
             let [_, month, date, hour, minute, second] = number::civil(at);
@@ -171,7 +170,6 @@ impl Place {
             } else {
                 format!("{hour:02}:{minute:02}")
             };
-            day = Some(date);
             Tick { at, label }
         });
         ticks.collect()
@@ -217,7 +215,7 @@ mod tests {
     fn ticks_are_round() {
         assert_eq!(
             labels(Scale::Linear, Unit::Share, 0.0, 1.0, 5),
-            ["0 %", "20.0 %", "40.0 %", "60.0 %", "80.0 %", "100 %"]
+            ["0 %", "20 %", "40 %", "60 %", "80 %", "100 %"]
         );
         assert_eq!(
             labels(Scale::Log, Unit::Bytes, 50.0, 2e7, 6),
