@@ -76,9 +76,16 @@ pub(crate) fn run(args: &[String]) -> Result {
     let binary = option(args, "--bin")?.map_or(target.join("release/ottoscope"), PathBuf::from);
     let only = option(args, "--capture")?.unwrap_or_default();
     let mut theirs = flow::theirs(&table)?;
-    theirs.retain(|capture, _| capture.contains(only));
+    let folder = captures.join("ndpi");
+    theirs.retain(|capture, _| {
+        let there = folder.join(capture).exists();
+        if !there {
+            println!("{capture} has labels but is not in the corpus");
+        }
+        there && capture.contains(only)
+    });
 
-    let files: Vec<PathBuf> = theirs.keys().map(|c| captures.join("ndpi").join(c)).collect();
+    let files: Vec<PathBuf> = theirs.keys().map(|c| folder.join(c)).collect();
     let background = background(&captures, only);
     let ours = label(&binary, &files)?;
     let quiet = label(&binary, &background)?;
