@@ -147,15 +147,15 @@ fn put(out: &mut Vec<u8>, content: Option<&Content>, offset: u64, len: usize) {
 /// there. A message that is not wholly in the capture is never told.
 pub(crate) fn note(
     truth: &mut FlowTruth,
-    row: &mut Option<MessageTruth>,
+    row: &mut Option<Box<MessageTruth>>,
     mark: Option<Mark>,
     at: i64,
     side: usize,
     (new, whole): (u64, u64),
-) -> Option<MessageTruth> {
+) -> Option<Box<MessageTruth>> {
     let mark = mark?;
     if row.is_none() && new > 0 {
-        *row = Some(MessageTruth {
+        *row = Some(Box::new(MessageTruth {
             client: truth.client,
             client_port: truth.client_port,
             server: truth.server,
@@ -170,7 +170,7 @@ pub(crate) fn note(
             sequence: mark.sequence,
             bytes: whole,
             seen: 0,
-        });
+        }));
     }
     let message = row.as_mut().filter(|_| new > 0)?;
     message.seen += new;

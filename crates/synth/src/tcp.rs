@@ -121,7 +121,7 @@ pub(crate) struct Outgoing {
     pub content: Content,
     pub mark: Option<Mark>,
     /// Its truth, once its first segment is captured.
-    pub row: Option<MessageTruth>,
+    pub row: Option<Box<MessageTruth>>,
     /// Capture time of its last segment so far.
     until: i64,
 }
@@ -230,6 +230,9 @@ impl Connection {
             m.until < segment.at && (self.messages.len() > 1 || self.sending.is_none())
         }) {
             self.messages.pop_front();
+        }
+        if self.messages.len() < 2 && self.messages.capacity() > 2 {
+            self.messages.shrink_to(1);
         }
         let message = match segment.len {
             0 => None,

@@ -306,6 +306,9 @@ impl Long {
 impl Script for Long {
     fn step(&mut self, ready: [i64; 2], rng: &mut Rng) -> Step {
         if let Some(step) = self.queue.pop_front() {
+            if self.queue.is_empty() {
+                self.queue = VecDeque::new(); // the next step may be minutes away
+            }
             return step;
         }
         if self.stage == 0 {
