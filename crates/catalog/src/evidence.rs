@@ -19,6 +19,8 @@ pub enum Evidence {
     Proxy,
     /// `to` of an XMPP stream.
     Xmpp,
+    /// REALM of a STUN or TURN server.
+    StunRealm,
     /// Names in the server's certificate.
     Certificate,
     /// HTTP Host.
@@ -50,12 +52,13 @@ pub enum Evidence {
 
 impl Evidence {
     /// All of them, in order of trust.
-    pub const ALL: [Evidence; 18] = [
+    pub const ALL: [Evidence; 19] = [
         Evidence::Signature,
         Evidence::Sni,
         Evidence::Quic,
         Evidence::Proxy,
         Evidence::Xmpp,
+        Evidence::StunRealm,
         Evidence::Certificate,
         Evidence::HttpHost,
         Evidence::UserAgent,
@@ -79,6 +82,7 @@ impl Evidence {
             Evidence::Quic => "quic",
             Evidence::Proxy => "proxy",
             Evidence::Xmpp => "xmpp",
+            Evidence::StunRealm => "stun-realm",
             Evidence::Certificate => "certificate",
             Evidence::HttpHost => "http-host",
             Evidence::UserAgent => "user-agent",
@@ -101,6 +105,7 @@ impl Evidence {
         match self {
             Evidence::Signature => 0.97,
             Evidence::Sni | Evidence::Quic | Evidence::Proxy | Evidence::Xmpp => 0.95,
+            Evidence::StunRealm => 0.93,
             Evidence::Certificate => 0.92,
             Evidence::HttpHost => 0.90,
             Evidence::UserAgent => 0.88,
@@ -125,6 +130,7 @@ impl Evidence {
             Evidence::Quic => "server name inside QUIC Initial packets",
             Evidence::Proxy => "target of a SOCKS or CONNECT request",
             Evidence::Xmpp => "`to` of an XMPP stream",
+            Evidence::StunRealm => "realm that a STUN or TURN server names",
             Evidence::Certificate => "names in the server's certificate",
             Evidence::HttpHost => "HTTP Host",
             Evidence::UserAgent => "HTTP User-Agent, where the host is not the app's",

@@ -70,6 +70,14 @@ impl Default for LabelerConfig {
     }
 }
 
+/// Confidence from which the label of a call's flow says that its port is the app's.
+const SURE_CALL: f32 = 0.6;
+
+/// Whether the protocol is one of calls.
+fn is_media(protocol: &str) -> bool {
+    matches!(protocol, "stun" | "rtp" | "rtcp" | "dtls")
+}
+
 /// Who a relay served, and when.
 #[derive(Debug, Clone, Default)]
 struct Relay {
@@ -178,12 +186,21 @@ impl Labeler {
                 flow.server,
                 (&app, service.as_deref()),
             );
-            if flow.transport == Transport::Udp && flow.client_port != 0 {
-                let socket = (client_key(flow.client), flow.client_port);
-                let keep = self.config.relay_keep;
-                let socket = self.sockets.touch(flow.first, socket);
-                socket.serve(flow.first, keep, (&app, service.as_deref()));
-            }
+        }
+        // Its port also carries the media to the peer, if the flow speaks STUN or more.
+        let caller = out.first().filter(|best| {
+            let sure = best.evidence == Evidence::Signature || best.confidence >= SURE_CALL;
+            sure && best.evidence != Evidence::CallSocket
+                && best.service.as_deref() == Some("call")
+                && flow.transport == Transport::Udp
+                && flow.client_port != 0
+                && is_media(flow.protocol)
+        });
+        if let Some(best) = caller {
+            let socket = (client_key(flow.client), flow.client_port);
+            let keep = self.config.relay_keep;
+            let service = best.service.as_deref();
+            self.sockets.touch(flow.first, socket).serve(flow.first, keep, (&best.app, service));
         }
     }
 
@@ -249,6 +266,7 @@ impl Labeler {
             Some("quic") => Evidence::Quic,
             Some("proxy") => Evidence::Proxy,
             Some("xmpp") => Evidence::Xmpp,
+            Some("realm") => Evidence::StunRealm,
             Some("host") => Evidence::HttpHost,
             _ => Evidence::Sni,
         };
@@ -499,7 +517,7 @@ impl Labeler {
         out: &mut Vec<Label>,
         trace: &mut Trace,
     ) {
-        let media = matches!(flow.protocol, "" | "stun" | "rtp" | "rtcp" | "dtls");
+        let media = flow.protocol.is_empty() || is_media(flow.protocol);
         if flow.transport != Transport::Udp || flow.client_port == 0 || !media {
             return;
         }

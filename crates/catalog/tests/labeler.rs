@@ -371,3 +371,37 @@ fn an_app_of_toml_alone_works() {
         ["mine/- signature"]
     );
 }
+
+#[test]
+fn media_to_a_peer_leave_from_the_port_of_the_call() {
+    let mut l = labeler();
+    let udp = |second, server, port| FlowEvidence {
+        client_port: 50_000,
+        transport: Transport::Udp,
+        protocol: "stun",
+        ..flow(second, "u", server, port)
+    };
+    let peer = udp(5, "198.51.100.7", 40_000);
+    assert!(said(&mut l, &peer).is_empty());
+    let relay =
+        FlowEvidence { signature: Some("whatsapp/stun-allocate"), ..udp(6, "203.0.113.5", 3478) };
+    assert_eq!(said(&mut l, &relay), ["whatsapp/call signature"]);
+    assert_eq!(said(&mut l, &peer), ["whatsapp/call call-socket"]);
+    let other_port = FlowEvidence { client_port: 50_001, ..peer };
+    assert!(said(&mut l, &other_port).is_empty());
+    let other_user = FlowEvidence { client: "v", ..peer };
+    assert!(said(&mut l, &other_user).is_empty());
+    let much_later = FlowEvidence { first: at(4000), last: at(4060), ..peer };
+    assert!(said(&mut l, &much_later).is_empty());
+    let not_media = FlowEvidence { protocol: "dns", ..peer };
+    assert!(said(&mut l, &not_media).is_empty());
+    let named = FlowEvidence { server_name: Some("www.example.com"), ..peer };
+    assert!(said(&mut l, &named).is_empty());
+    let realm = FlowEvidence {
+        server_name: Some("viber.com"),
+        name_source: Some("realm"),
+        ..udp(8, "203.0.113.6", 443)
+    };
+    let got = said(&mut labeler(), &realm);
+    assert!(got[0].starts_with("viber/") && got[0].ends_with(" stun-realm"), "{got:?}");
+}

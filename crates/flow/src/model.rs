@@ -186,6 +186,8 @@ pub enum NameSource {
     Proxy,
     /// `to` of an XMPP stream.
     Xmpp,
+    /// REALM of a STUN or TURN server (RFC 8489, 9.2).
+    Realm,
 }
 
 impl NameSource {
@@ -197,6 +199,7 @@ impl NameSource {
             NameSource::Host => "host",
             NameSource::Proxy => "proxy",
             NameSource::Xmpp => "xmpp",
+            NameSource::Realm => "realm",
         }
     }
 }

@@ -1,10 +1,11 @@
 //! STUN and TURN: recognised by cookie or structure, one message each.
 
+use ottoscope_wire::stun::attribute::kind;
 use ottoscope_wire::stun::{ChannelData, Message, message};
 
 use super::media::{self, Media};
 use super::{Emit, Emitted, Match, Probe, Protocol};
-use crate::model::{Body, Direction, Transport};
+use crate::model::{Body, Direction, NameSource, Transport};
 use crate::time::Timestamp;
 
 /// STUN and TURN over UDP, plain over TCP, or in frames over TCP.
@@ -80,6 +81,10 @@ pub(super) fn emit(
     bytes: &[u8],
     out: &mut Emit<'_>,
 ) {
+    let realm = message.attributes().find(|a| a.kind == kind::REALM);
+    if let Some(Ok(realm)) = realm.map(|a| std::str::from_utf8(a.value)) {
+        out.server_name(realm, NameSource::Realm);
+    }
     let emitted = Emitted {
         protocol: "stun",
         kind: message.name(),

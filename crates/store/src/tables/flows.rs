@@ -41,7 +41,7 @@ table! {
         protocol: Option<Text>,
         /// Server's name as the client said it, lower case.
         server_name: Option<Text>,
-        /// Where `server_name` was read: `sni`, `quic`, `host`, `proxy`, `xmpp`.
+        /// Where `server_name` was read: `sni`, `quic`, `host`, `proxy`, `xmpp`, `realm`.
         name_source: Option<Text>,
         /// ALPN: first offered, or the one chosen.
         alpn: Option<Text>,
