@@ -168,21 +168,27 @@ pub(crate) struct Look<'a> {
     pub(crate) x: &'a str,
     pub(crate) unit: Unit,
     pub(crate) y: &'a str,
+    /// One line a service of this application, instead of one an application.
+    pub(crate) services_of: Option<&'a str>,
     pub(crate) marks: Vec<Mark>,
 }
 
-/// One line an application, or one a service where the question is about one application;
-/// groups of fewer users than may be shown are left out.
+/// One line an application, or one a service of one application; groups of fewer users than may
+/// be shown are left out.
 pub(crate) fn figure(scope: &Scope, all: &[Distribution], look: Look<'_>) -> Figure {
     let params = scope.params();
-    let by_service = params.app.is_some();
+    let drawn = |d: &&Distribution| match look.services_of {
+        Some(app) => d.app == app && d.service != TOTAL,
+        None => d.service == TOTAL,
+    };
     let fewest = params.suppress.unwrap_or(0);
     let series = all
         .iter()
-        .filter(|d| (d.service == TOTAL) != by_service && d.users >= fewest)
+        .filter(drawn)
+        .filter(|d| d.users >= fewest)
         .take(LINES)
         .map(|d| Series {
-            name: if by_service { d.service.clone() } else { d.app.clone() },
+            name: if look.services_of.is_some() { &d.service } else { &d.app }.clone(),
             points: d.points(true),
         })
         .filter(|s| !s.points.is_empty())

@@ -17,7 +17,7 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 /// SHA-256 of [`SCRIPT`] in base64: the only code that a browser may run on the page.
 const SCRIPT_HASH: &str = include_str!("page.js.sha256");
-/// A table of more rows than this begins closed.
+/// A table of more rows than this begins closed, where a figure says what is in it.
 const OPEN: usize = 16;
 
 /// Renders the page.
@@ -117,7 +117,8 @@ fn contents(out: &mut String, answers: &[&Answer]) {
 fn section(out: &mut String, answer: &Answer) {
     let _ = write!(out, "<section id=\"{}\"><h2>{}</h2>", answer.id, escape(answer.title));
     let drawn: Vec<&Figure> = answer.figures.iter().filter(|figure| !figure.is_empty()).collect();
-    if !drawn.is_empty() {
+    let pictured = !drawn.is_empty();
+    if pictured {
         out.push_str("<div class=\"figures\">");
         for figure in drawn {
             drawing(out, answer.id, figure);
@@ -125,7 +126,7 @@ fn section(out: &mut String, answer: &Answer) {
         out.push_str("</div>");
     }
     for (i, table) in answer.tables.iter().filter(|table| !table.rows.is_empty()).enumerate() {
-        list(out, table, i == 0);
+        list(out, table, i == 0, if pictured { OPEN } else { table::ROWS });
     }
     for note in &answer.notes {
         let _ = write!(out, "<p class=\"note\">{}</p>", escape(&visible(note)));
@@ -154,9 +155,9 @@ fn drawing(out: &mut String, section: &str, figure: &Figure) {
     let _ = write!(out, "<figcaption>{}</figcaption></figure>", escape(&visible(&figure.caption)));
 }
 
-fn list(out: &mut String, named: &NamedTable, first: bool) {
+fn list(out: &mut String, named: &NamedTable, first: bool, most: usize) {
     let grid = named.grid();
-    let open = if first && grid.rows.len() <= OPEN { " open" } else { "" };
+    let open = if first && grid.rows.len() <= most { " open" } else { "" };
     let rows = match grid.rows.len() {
         1 => "1 row".to_owned(),
         n => format!("{} rows", number::grouped(n as i128)),

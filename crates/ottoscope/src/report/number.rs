@@ -177,6 +177,18 @@ pub(crate) fn civil(seconds: f64) -> [i64; 6] {
     ]
 }
 
+/// Seconds since the epoch at the start of a month in UTC; months count on from January of year
+/// 0, so that adding to them steps through the calendar.
+pub(crate) fn month_start(months: i64) -> f64 {
+    let (year, month) = (months.div_euclid(12), months.rem_euclid(12) + 1);
+    // The inverse of the above.
+    let shifted = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (shifted.div_euclid(400), shifted.rem_euclid(400));
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    days as f64 * 86_400.0
+}
+
 /// A moment in UTC, to the second.
 pub(crate) fn time(seconds: f64) -> String {
     let [year, month, day, hour, minute, second] = civil(seconds);
@@ -225,6 +237,10 @@ mod tests {
         assert_eq!(tick(0.2, Unit::Share).replace(THIN, " "), "20 %");
         assert_eq!(headline(29_902_270.0).replace(THIN, " "), "29.9 M");
         assert_eq!(headline(50_000.0).replace(THIN, " "), "50 000");
+        for (year, month) in [(1970, 1), (2014, 2), (2000, 3), (1969, 12), (2200, 2)] {
+            let start = month_start(year * 12 + month - 1);
+            assert_eq!(civil(start), [year, month, 1, 0, 0, 0]);
+        }
         assert_eq!(grouped(-1_234_567).replace(THIN, " "), "−1 234 567");
     }
 

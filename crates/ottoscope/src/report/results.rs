@@ -59,7 +59,7 @@ fn fill(folder: &Path, study: &Path, answer: &Answer) -> anyhow::Result<()> {
         fs::write(folder.join(format!("{stem}.svg")), svg::file(figure))?;
     }
     if !answer.figures.is_empty() {
-        fs::write(folder.join("figures.json"), serde_json::to_vec_pretty(&answer.figures)?)?;
+        fs::write(folder.join("figures.json"), serde_json::to_vec(&answer.figures)?)?;
     }
     fs::write(folder.join("run.json"), serde_json::to_vec_pretty(&provenance(study, answer)?)?)?;
     Ok(())

@@ -16,6 +16,9 @@ const DURATIONS: &str = "
     SELECT app, service, client, (last::BIGINT - first::BIGINT) / 1e9 AS value, 1.0 AS weight
     FROM labelled_flows WHERE app = coalesce($app, app)";
 
+/// Applications whose services get figures of their own.
+const APPS: usize = 2;
+
 pub(crate) fn run(scope: &Scope, draft: &mut Draft) -> Result<(), Error> {
     let sizes = distributions(scope, SIZES, Spacing::Log)?;
     let durations = distributions(scope, DURATIONS, Spacing::Seconds)?;
@@ -28,33 +31,48 @@ pub(crate) fn run(scope: &Scope, draft: &mut Draft) -> Result<(), Error> {
 
     draft.tables.push(summary(&sizes, &durations)?);
     draft.tables.push(step_table(&found)?);
-    draft.figures.push(figure(
-        scope,
-        &sizes,
-        Look {
-            id: "size",
-            title: "Flow size",
+    for (app, number) in shown(scope, &sizes) {
+        let title =
+            |what: &str| app.as_ref().map_or(what.to_owned(), |app| format!("{what}: {app}"));
+        let id = |what: &str| number.map_or(what.to_owned(), |n| format!("{what}-{n}"));
+        let size = Look {
+            id: &id("size"),
+            title: &title("Flow size"),
             caption: "Share of flows not larger than x. Bytes of whole frames, both directions.",
             x: "flow size",
             unit: Unit::Bytes,
             y: "share of flows",
+            services_of: app.as_deref(),
             marks: Vec::new(),
-        },
-    ));
-    draft.figures.push(figure(
-        scope,
-        &durations,
-        Look {
-            id: "duration",
-            title: "Flow duration",
+        };
+        draft.figures.push(figure(scope, &sizes, size));
+        let duration = Look {
+            id: &id("duration"),
+            title: &title("Flow duration"),
             caption: "Share of flows not longer than x, from first to last packet. Flows of a single packet last no time and are not drawn, but counted.",
             x: "flow duration",
             unit: Unit::Seconds,
             y: "share of flows",
-            marks: marks(&found),
-        },
-    ));
+            services_of: app.as_deref(),
+            marks: marks(
+                found.iter().filter(|(d, _)| app.as_ref().is_none_or(|app| d.app == *app)),
+            ),
+        };
+        draft.figures.push(figure(scope, &durations, duration));
+    }
     Ok(())
+}
+
+/// Whose distributions are drawn: those of all applications, then by service those of the ones
+/// with the most flows, numbered; or by service those of the one asked about.
+fn shown(scope: &Scope, all: &[Distribution]) -> Vec<(Option<String>, Option<usize>)> {
+    if let Some(app) = &scope.params().app {
+        return vec![(Some(app.clone()), None)];
+    }
+    let services = |app: &str| all.iter().filter(|d| d.app == app).count() - 1;
+    let largest = all.iter().filter(|d| d.service == TOTAL && services(&d.app) > 1);
+    let numbered = largest.take(APPS).enumerate().map(|(i, d)| (Some(d.app.clone()), Some(i + 1)));
+    std::iter::once((None, None)).chain(numbered).collect()
 }
 
 fn summary(sizes: &[Distribution], durations: &[Distribution]) -> Result<NamedTable, Error> {
@@ -101,10 +119,10 @@ fn step_table(found: &[(&Distribution, Step)]) -> Result<NamedTable, Error> {
     })
 }
 
-/// Marks for the largest steps of whole applications, at most five, none close to another.
-fn marks(found: &[(&Distribution, Step)]) -> Vec<Mark> {
+/// Marks for the largest of these steps of whole applications, at most five, none close to another.
+fn marks<'a>(found: impl Iterator<Item = &'a (&'a Distribution, Step)>) -> Vec<Mark> {
     let mut largest: Vec<Step> =
-        found.iter().filter(|(d, _)| d.service == TOTAL).map(|(_, step)| *step).collect();
+        found.filter(|(d, _)| d.service == TOTAL).map(|(_, step)| *step).collect();
     largest.sort_by_key(|step| std::cmp::Reverse(step.flows));
     let mut marks: Vec<Mark> = Vec::new();
     for step in largest {

@@ -13,15 +13,18 @@ use crate::scope::Scope;
 use crate::session::Rows;
 
 /// Every name of an application with the address it stood for: said to the server, or answered
-/// by a resolver to a question that was the application's.
+/// by a resolver to a question that was the application's. What is asked for has the service of
+/// the flows that then go there.
 const SEEN: &str = "
     SELECT app, coalesce(service, 'none') AS service, server_name AS name, server AS address, client, 1 AS flows,
            bytes_up + bytes_down AS bytes
     FROM labelled_flows
     WHERE server_name IS NOT NULL AND evidence <> 'dns-query' AND app = coalesce($app, app)
     UNION ALL
-    SELECT l.app, coalesce(l.service, 'none'), d.name, d.answer AS address, d.client, 0 AS flows, 0 AS bytes
+    SELECT l.app, coalesce(h.service, l.service, 'none'), d.name, d.answer AS address, d.client, 0 AS flows, 0 AS bytes
     FROM dns d JOIN labels l ON l.flow = d.flow AND l.evidence = 'dns-query' AND strpos(l.detail, d.name) > 0
+    LEFT JOIN (SELECT app, server, min(service) AS service FROM labelled_flows
+               WHERE evidence <> 'dns-query' GROUP BY 1, 2) h ON h.app = l.app AND h.server = d.answer
     WHERE d.kind = 'response' AND d.answer_type IN ('A', 'AAAA') AND l.app = coalesce($app, l.app)";
 
 /// Protocols and ports of flows that said a name of the pattern, or said none and went to one of

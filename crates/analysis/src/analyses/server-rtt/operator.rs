@@ -37,6 +37,7 @@ pub(crate) fn run(scope: &Scope, draft: &mut Draft) -> Result<(), Error> {
             x: "smallest round trip",
             unit: Unit::Milliseconds,
             y,
+            services_of: scope.params().app.as_deref(),
             marks: Vec::new(),
         };
         draft.figures.push(figure(scope, found, look));

@@ -28,6 +28,7 @@ pub(crate) fn run(scope: &Scope, draft: &mut Draft) -> Result<(), Error> {
                 x: "throughput",
                 unit: Unit::BitRate,
                 y: "share of flows",
+                services_of: scope.params().app.as_deref(),
                 marks: Vec::new(),
             },
         ));

@@ -97,7 +97,7 @@ fn figures(grid: &Grid, step: u64, fewest: u64) -> Option<Vec<Figure>> {
         .into_iter()
         .filter_map(|flag| {
             let i = place(flag)?;
-            Some(line(&flag.to_uppercase(), &|_| true, &|row| number(row, i) / step as f64))
+            Some(line(&flag.to_uppercase(), &|_| true, &|row| number(row, i)))
         })
         .collect();
     Some(vec![
@@ -116,10 +116,10 @@ fn figures(grid: &Grid, step: u64, fewest: u64) -> Option<Vec<Figure>> {
             "flags",
             "TCP flags over time",
             &format!(
-                "Segments a second with SYN, FIN and RST, mean of each {}, all flows of the window.",
+                "Segments with SYN, FIN and RST in each {}, all flows of the window.",
                 words(step)
             ),
-            "segments a second",
+            "segments",
             Unit::Count,
             flags,
         ),

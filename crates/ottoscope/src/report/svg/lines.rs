@@ -68,7 +68,7 @@ pub(super) fn draw(plot: &Plot<'_>, room: Room) -> (f64, String, String) {
     marks(&mut body, &x, plot.marks, (left, right, top, bottom));
     for (i, line) in series.iter().enumerate() {
         let fine = if line.points.len() > 150 && !distribution { " fine" } else { "" };
-        let path = path(line, &x, &y, plot, distribution.then_some(right));
+        let path = path(line, &x, &y, plot, (distribution && plot.steps).then_some(right));
         let _ = write!(body, "<path class=\"line l{i}{fine}\" d=\"{path}\"/>");
     }
     (bottom + BOTTOM, body, words(plot, series))

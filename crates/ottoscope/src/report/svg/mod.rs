@@ -14,7 +14,7 @@ use super::text::{cut, escape, visible};
 /// Colours of lines and bars; what comes later is put together or left out.
 pub(super) const COLOURS: usize = 8;
 /// Width of a character of a label, in pixels: more than most fonts need.
-pub(super) const CHARACTER: f64 = 6.5;
+pub(super) const CHARACTER: f64 = 7.0;
 /// Height of a line of text.
 pub(super) const LINE: f64 = 16.0;
 

@@ -29,27 +29,9 @@ const DURATIONS: [f64; 14] = [
     864_000.0,
 ];
 /// Steps of a time axis, seconds.
-const CLOCK: [f64; 20] = [
-    1.0,
-    2.0,
-    5.0,
-    10.0,
-    15.0,
-    30.0,
-    60.0,
-    120.0,
-    300.0,
-    600.0,
-    900.0,
-    1800.0,
-    3600.0,
-    7200.0,
-    10_800.0,
-    21_600.0,
-    43_200.0,
-    86_400.0,
-    604_800.0,
-    2_592_000.0,
+const CLOCK: [f64; 19] = [
+    1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0,
+    10_800.0, 21_600.0, 43_200.0, 86_400.0, 604_800.0,
 ];
 
 impl Place {
@@ -157,10 +139,10 @@ impl Place {
     fn clock(&self, count: usize) -> Vec<Tick> {
         let span = self.high - self.low;
         let fits = |step: &&f64| span / **step <= count as f64;
-        let step = CLOCK.iter().find(fits).copied().unwrap_or(span / count as f64);
+        let Some(step) = CLOCK.iter().find(fits).copied() else { return self.calendar(count) };
         let first = (self.low / step).ceil() as i64;
         let last = (self.high / step + 1e-9).floor() as i64;
-        let ticks = (first..=last.min(first + 50)).map(|i| {
+        let tick = |i: i64| {
             let at = i as f64 * step;
             let [_, month, date, hour, minute, second] = number::civil(at);
             let label = if step >= 86_400.0 || (hour, minute, second) == (0, 0, 0) {
@@ -171,10 +153,36 @@ impl Place {
                 format!("{hour:02}:{minute:02}")
             };
             Tick { at, label }
-        });
-        ticks.collect()
+        };
+        (first..=last.min(first + 50)).map(tick).collect()
+    }
+
+    /// Months and years, for what weeks are too short for.
+    fn calendar(&self, count: usize) -> Vec<Tick> {
+        let month_of = |at: f64| {
+            let [year, month, ..] = number::civil(at);
+            year * 12 + month - 1
+        };
+        let (first, last) = (month_of(self.low), month_of(self.high));
+        let fits = |step: &&i64| (last - first) / **step < count as i64;
+        let step = MONTH_STEPS.iter().find(fits).copied().unwrap_or((last - first).max(1));
+        let starts = (first.div_euclid(step)..=last.div_euclid(step)).map(|i| i * step);
+        let inside = starts.map(|m| (m, number::month_start(m))).filter(|(_, at)| *at >= self.low);
+        let tick = |(month, at): (i64, f64)| {
+            let year = month.div_euclid(12);
+            let label = if step % 12 == 0 {
+                year.to_string()
+            } else {
+                format!("{} {year}", MONTHS[month.rem_euclid(12) as usize])
+            };
+            Tick { at, label }
+        };
+        inside.take(50).map(tick).collect()
     }
 }
+
+/// Steps of the calendar, months.
+const MONTH_STEPS: [i64; 9] = [1, 2, 3, 6, 12, 24, 60, 120, 240];
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -233,6 +241,10 @@ mod tests {
             labels(Scale::Linear, Unit::Time, 1_383_292_800.0, 1_383_303_600.0, 4),
             ["08:00", "09:00", "10:00", "11:00"]
         );
+        let years = labels(Scale::Linear, Unit::Time, 1_432_000_000.0, 1_701_000_000.0, 5);
+        assert_eq!(years, ["2016", "2018", "2020", "2022"]);
+        let months = labels(Scale::Linear, Unit::Time, 1_383_292_800.0, 1_393_292_800.0, 5);
+        assert_eq!(months, ["Dec 2013", "Jan 2014", "Feb 2014"]);
     }
 
     #[test]
