@@ -4,7 +4,11 @@
 //! The traffic is a day of a cell: nine applications with services of different sizes and
 //! durations, idle timeouts, two data centres, an outage. Every value comes from the row's
 //! number, so that two runs make the same study.
-#![allow(clippy::print_stdout, reason = "a program's output")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a program that times and prints"
+)]
 
 use std::error::Error;
 use std::fs;

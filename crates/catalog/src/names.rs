@@ -1,6 +1,6 @@
 //! Host name lookup: a few hash probes by suffix, the most specific rule wins.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -40,6 +40,8 @@ struct Rule {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NameIndex {
     buckets: HashMap<Box<str>, Vec<Rule>, FixedState>,
+    /// Last two labels of every suffix, so that names of no app cost one or two probes.
+    tails: HashSet<Box<str>, FixedState>,
     targets: Vec<NameRule>,
 }
 
@@ -50,6 +52,7 @@ impl NameIndex {
         let target = self.targets.len();
         self.targets.push(rule);
         for host in hosts {
+            self.tails.insert(tail(&host.suffix).into());
             let bucket = self.buckets.entry(host.suffix.clone()).or_default();
             let at = bucket.partition_point(|r| r.host.specificity() > host.specificity());
             bucket.insert(at, Rule { host, target });
@@ -72,6 +75,11 @@ impl NameIndex {
         } else {
             name
         };
+        let tail = tail(name);
+        let last = tail.rsplit('.').next().unwrap_or(tail);
+        if !self.tails.contains(tail) && !self.tails.contains(last) {
+            return None;
+        }
         let mut start = 0;
         loop {
             let suffix = &name[start..];
@@ -111,6 +119,12 @@ impl NameIndex {
         out.dedup();
         out
     }
+}
+
+/// The last two labels, or the only one.
+fn tail(name: &str) -> &str {
+    let last = name.rfind('.').unwrap_or(0);
+    name[..last].rfind('.').map_or(name, |dot| &name[dot + 1..])
 }
 
 #[cfg(test)]

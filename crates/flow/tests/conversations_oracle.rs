@@ -1,4 +1,5 @@
 //! Conversations beside tshark: the same 5-tuples with the same packets and frame bytes.
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)] // failing and speaking is a test's work
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -45,8 +46,15 @@ impl Sink for Ours {
 
 fn tshark(path: &Path) -> Option<Conversations> {
     let fields = [
-        "frame.len", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "tcp.srcport", "tcp.dstport",
-        "udp.srcport", "udp.dstport",
+        "frame.len",
+        "ip.src",
+        "ip.dst",
+        "ipv6.src",
+        "ipv6.dst",
+        "tcp.srcport",
+        "tcp.dstport",
+        "udp.srcport",
+        "udp.dstport",
     ];
     // Fragments and packets quoted in ICMP errors are no packets of the conversation to tshark.
     let filter = "(tcp or udp) and not icmp and not icmpv6";

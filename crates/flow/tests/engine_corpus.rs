@@ -1,5 +1,6 @@
 //! The whole engine over every real capture: no panic, every packet accounted for, and the same
 //! flows, messages and seconds for one worker and for three.
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)] // failing and speaking is a test's work
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,7 +63,8 @@ fn read(path: &Path, workers: usize) -> Option<(Collector, Summary, u64)> {
     all.flows.sort_by_key(|f| (f.id, f.last, f.up.packets, f.down.packets));
     all.messages.sort();
     all.bins.sort_by_key(|b| (b.second, b.flow, b.packets, b.bytes));
-    all.anomalies.sort_by_key(|(at, flow, e)| (*at, *flow, e.layer.name(), e.offset, e.reason.to_string()));
+    all.anomalies
+        .sort_by_key(|(at, flow, e)| (*at, *flow, e.layer.name(), e.offset, e.reason.to_string()));
     Some((all, summary.unwrap_or_default(), packets))
 }
 

@@ -1,7 +1,7 @@
 //! Hellos, STUN transactions and RTP sources of real captures, ours against tshark's, and every
 //! RTP stream that is accepted anywhere.
 
-#![allow(clippy::unwrap_used)] // helpers of tests are tests
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests are tests
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Run(args) => commands::run::run(args, &mut out),
         Command::Query(args) => commands::query::run(args, &mut out),
-        Command::Shell(args) => Ok::<(), anyhow::Error>({let _ = args;}).map(|()| ExitCode::SUCCESS),
+        Command::Shell(args) => commands::shell::run(&args.study).map(|()| ExitCode::SUCCESS),
         Command::Analyse(args) => commands::analyse::run(args, &mut out),
         Command::Report(args) => commands::report::run(args, &mut out),
         Command::Label(args) => commands::label::run(args, &mut out),

@@ -63,7 +63,9 @@ fn send(engine: &mut Engine<Collector>, sent: &Sent) {
 
 fn run(config: &Config, sent: &[Sent]) -> Collector {
     let mut engine = engine(config, Shard::single());
-    sent.iter().for_each(|s| send(&mut engine, s));
+    for s in sent {
+        send(&mut engine, s);
+    }
     let mut got = engine.finish().unwrap().0;
     got.flows.sort_by_key(|flow| flow.first);
     got
@@ -265,7 +267,9 @@ proptest! {
             let mut parts = Collector::default();
             for index in 0..count {
                 let mut engine = engine(&config, Shard { index, count, hash: hash.clone() });
-                sent.iter().for_each(|s| send(&mut engine, s));
+                for s in &sent {
+                    send(&mut engine, s);
+                }
                 let part = engine.finish().unwrap().0;
                 parts.flows.extend(part.flows);
                 parts.bins.extend(part.bins);

@@ -238,10 +238,10 @@ fn summarise(infos: &[CaptureInfo], summaries: &[Summary], took: std::time::Dura
     let seconds = took.as_secs_f64();
     let mut text = format!("{packets} packets, {flows} flows in {seconds:.1} s");
     if cut > 0 {
-        text.push_str(&format!("; {cut} captures are cut or damaged, see the table anomalies"));
+        text += &format!("; {cut} captures are cut or damaged, see the table anomalies");
     }
     if dropped > 0 {
-        text.push_str(&format!("; the capturing system dropped {dropped} packets"));
+        text += &format!("; the capturing system dropped {dropped} packets");
     }
     say(format_args!("{text}"));
 }

@@ -45,7 +45,7 @@ pub(crate) fn grouped(n: i128) -> String {
         text.push('−');
     }
     for (i, digit) in plain.chars().enumerate() {
-        if i > 0 && plain.len() > 4 && (plain.len() - i) % 3 == 0 {
+        if i > 0 && plain.len() > 4 && (plain.len() - i).is_multiple_of(3) {
             text.push(THIN);
         }
         text.push(digit);
@@ -58,7 +58,7 @@ fn digits(x: f64) -> String {
     let size = x.abs();
     if size == 0.0 {
         "0".to_owned()
-    } else if size >= 1e9 || size < 1e-3 {
+    } else if !(1e-3..1e9).contains(&size) {
         format!("{x:.2e}")
     } else if size >= 99.95 {
         grouped(x.round() as i128)
@@ -113,7 +113,7 @@ fn share(x: f64) -> String {
         format!("0{THIN}%")
     } else if percent < 0.1 {
         format!("<{THIN}0.1{THIN}%")
-    } else if percent >= 99.95 && percent < 100.0 {
+    } else if (99.95..100.0).contains(&percent) {
         format!(">{THIN}99.9{THIN}%")
     } else if percent >= 99.95 {
         format!("{percent:.0}{THIN}%")
@@ -253,6 +253,6 @@ mod tests {
                 let _ = value(x, unit);
             }
         }
-        assert_eq!(cell(&Cell::Int(i128::MAX), Unit::Bytes).is_empty(), false);
+        assert!(!cell(&Cell::Int(i128::MAX), Unit::Bytes).is_empty());
     }
 }
