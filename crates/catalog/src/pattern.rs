@@ -75,6 +75,18 @@ impl Host {
         }
     }
 
+    /// The byte that the label before the suffix begins with, 0 where there is no label, `None`
+    /// where it may be any.
+    pub(crate) fn lead(&self) -> Option<u8> {
+        match &self.rest {
+            Rest::Nothing => Some(0),
+            Rest::Below => None,
+            Rest::Labels { labels, .. } => {
+                labels.last()?.bytes().next().filter(|byte| !matches!(byte, b'*' | b'#'))
+            }
+        }
+    }
+
     /// Whether the labels before the suffix, without the dot between, match.
     pub(crate) fn matches_rest(&self, rest: &str) -> bool {
         match &self.rest {
