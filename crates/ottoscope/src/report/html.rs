@@ -44,7 +44,7 @@ pub(super) fn page(data: &ReportData<'_>) -> String {
         section(&mut out, answer);
     }
     foot(&mut out, data);
-    let _ = write!(out, "</main><script>{SCRIPT}</script></body></html>\n");
+    let _ = writeln!(out, "</main><script>{SCRIPT}</script></body></html>");
     out
 }
 
@@ -258,4 +258,142 @@ fn runs(runs: &[RunRecord]) -> String {
     }
     out.push_str("</tbody></table></div>");
     out
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use ottoscope_analysis::figure::{Axis, Bars, Mark, Scale, Series};
+    use ottoscope_analysis::{Options, Params, Session};
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    const HOSTILE: &str =
+        "</td><script>alert(1)</script><img src=x onerror='alert(2)'>\u{202e}\u{1b}\" & ";
+
+    fn base64(bytes: &[u8]) -> String {
+        const DIGITS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut out = String::new();
+        for chunk in bytes.chunks(3) {
+            let mut group = [0_u8; 3];
+            group[..chunk.len()].copy_from_slice(chunk);
+            let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
+            for i in 0..4 {
+                let digit = DIGITS[(bits >> (18 - 6 * i)) as usize & 63];
+                out.push(if i <= chunk.len() { char::from(digit) } else { '=' });
+            }
+        }
+        out
+    }
+
+    fn figures() -> Vec<Figure> {
+        let axis = |unit| Axis { label: HOSTILE.to_owned(), unit, scale: Scale::Log };
+        let chart = |chart| Figure {
+            id: "f".to_owned(),
+            title: HOSTILE.to_owned(),
+            caption: HOSTILE.to_owned(),
+            chart,
+        };
+        let points = vec![[1.0, 0.5], [f64::NAN, 1.0], [0.0, f64::INFINITY], [10.0, 1.0]];
+        vec![
+            chart(Chart::Lines {
+                x: axis(Unit::Bytes),
+                y: axis(Unit::Share),
+                steps: true,
+                series: vec![Series { name: HOSTILE.to_owned(), points }; 12],
+                marks: vec![Mark { at: 5.0, label: HOSTILE.to_owned() }],
+            }),
+            chart(Chart::Bars {
+                axis: axis(Unit::Bytes),
+                categories: vec![HOSTILE.to_owned(); 3],
+                series: vec![
+                    Bars {
+                        name: HOSTILE.to_owned(),
+                        values: vec![Some(1.0), None, Some(f64::NAN)]
+                    };
+                    12
+                ],
+            }),
+        ]
+    }
+
+    /// A page on which everything that can come from traffic or a study file is hostile.
+    fn hostile() -> String {
+        let session = Session::in_memory(&[], &Options::default()).unwrap();
+        let sql = format!(
+            "SELECT '{0}' AS \"<b>name\", '{0}' AS other, 0.5 AS share",
+            HOSTILE.replace('\'', "''")
+        );
+        let rows = session.sql(&sql).unwrap();
+        let mut facts = Facts::gather(&session).unwrap();
+        facts.anomalies = rows.grid();
+        facts.anomaly_count = 1.0;
+        facts.list = rows.grid();
+        let answer = Answer {
+            id: "naming",
+            title: "Naming",
+            about: "About `code` and *words*.",
+            params: Params::default(),
+            tables: vec![NamedTable {
+                name: "t".to_owned(),
+                title: HOSTILE.to_owned(),
+                denominator: HOSTILE.to_owned(),
+                rows,
+            }],
+            figures: figures(),
+            notes: vec![HOSTILE.to_owned()],
+        };
+        page(&ReportData {
+            title: HOSTILE.to_owned(),
+            about: HOSTILE.to_owned(),
+            facts,
+            answers: &[answer],
+            addresses: ClientAddresses::Pseudonym,
+            runs: Vec::new(),
+            version: "0",
+        })
+    }
+
+    #[test]
+    fn nothing_from_traffic_is_markup() {
+        let page = hostile();
+        assert_eq!(page.matches("<script").count(), 1);
+        assert!(!page.contains("<img") && !page.contains("onerror='"));
+        assert!(!page.contains(['\u{202e}', '\u{1b}']));
+        assert!(!page.contains("NaN") && !page.contains("inf\""));
+    }
+
+    #[test]
+    fn the_page_fetches_nothing() {
+        let page = hostile();
+        for (at, _) in page.match_indices("href=\"") {
+            assert!(page[at + 6..].starts_with('#'));
+        }
+        let outside = page.replace("http://www.w3.org/2000/svg", "");
+        assert!(
+            !outside.contains("http:") && !outside.contains("https:") && !outside.contains("url(")
+        );
+        assert!(!outside.contains("@import"));
+        // Hostile text holds "src=" as well, but in no tag.
+        let tags = outside.split('<').filter_map(|part| part.split('>').next());
+        assert!(tags.into_iter().all(|tag| !tag.contains(" src=")));
+    }
+
+    #[test]
+    fn the_script_is_the_one_that_may_run() {
+        assert_eq!(SCRIPT_HASH.trim(), base64(&Sha256::digest(SCRIPT)));
+        assert_eq!([b"".as_slice(), b"f", b"fo", b"foo"].map(base64), ["", "Zg==", "Zm8=", "Zm9v"]);
+    }
+
+    #[test]
+    fn every_figure_is_a_file_of_its_own() {
+        for figure in figures() {
+            let file = svg::file(&figure);
+            assert!(file.starts_with("<?xml") && file.trim_end().ends_with("</svg>"));
+            assert!(!file.contains("<script") && !file.contains("NaN"));
+            assert_eq!(file.matches('<').count(), file.matches('>').count());
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub(crate) fn visible(text: &str) -> String {
     out
 }
 
-/// Text for an element or a quoted attribute of HTML or SVG.
+/// Text for an element or a quoted attribute of HTML or SVG: the one gate to the page.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for c in text.chars() {
@@ -35,8 +35,10 @@ pub(crate) fn escape(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' | '\t' => out.push(' '),
-            // Thin spaces are ours; other invisible characters are spelt out by `visible`.
-            c if c.is_control() => out.push('\u{fffd}'),
+            c if c.is_control() || steers(c) => {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            }
             c => out.push(c),
         }
     }
