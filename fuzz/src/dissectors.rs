@@ -18,7 +18,8 @@ pub fn dissectors(data: &[u8]) {
             client_port: 40001,
             bytes: rest,
         };
-        let answer = (other.probe)(&probe);
+        let _ = (other.probe)(&probe);
+        let answer = other.ask(&probe);
         let carried = other.transports.contains(&transport);
         assert!(carried || answer != Match::Yes, "{} over {transport}", other.name);
     }

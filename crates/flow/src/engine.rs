@@ -648,7 +648,7 @@ impl Session<'_, '_> {
         }
         match *self.reader {
             Reader::Probing(no) => {
-                let all = self.rejected_by_all();
+                let all = (1 << ALL.len()) - 1 | 1 << SIGNATURE_BIT;
                 let silent = |d: usize| streams[d].unused().is_empty() || no[d] == all;
                 let hopeless = silent(0) && silent(1) && (no[0] == all || no[1] == all);
                 let long = streams.iter().any(|s| s.unused().len() > LOOK_BYTES);
@@ -663,16 +663,6 @@ impl Session<'_, '_> {
 
     fn probe_anew(&mut self) {
         *self.reader = Reader::Probing([*self.refused; 2]);
-    }
-
-    fn rejected_by_all(&self) -> u64 {
-        let mut all = 1 << SIGNATURE_BIT;
-        for (i, protocol) in ALL.iter().enumerate() {
-            if protocol.transports.contains(&self.transport) {
-                all |= 1 << i;
-            }
-        }
-        all
     }
 
     fn piece(&mut self, direction: Direction, piece: &Piece<'_>) -> Taken {
@@ -774,10 +764,10 @@ const SIGNATURE_BIT: usize = 63;
 fn find(probe: &Probe<'_>, no: &mut u64, signatures: &Arc<SignatureSet>) -> Option<Reader> {
     let mut open = false;
     for (i, protocol) in ALL.iter().enumerate() {
-        if *no >> i & 1 == 1 || !protocol.transports.contains(&probe.transport) {
+        if *no >> i & 1 == 1 {
             continue;
         }
-        match (protocol.probe)(probe) {
+        match protocol.ask(probe) {
             Match::Yes => return Some(Reader::Reading((protocol.open)(), i)),
             Match::No => *no |= 1 << i,
             Match::Maybe => open = true,

@@ -64,10 +64,17 @@ pub struct Protocol {
     /// Many apps use it, and mark it each in their own way: catalogue signatures look at its
     /// datagrams too.
     pub shared: bool,
-    /// Recognises first bytes; total on any input.
+    /// Recognises first bytes; total on any input. Ask by [`Protocol::ask`].
     pub probe: fn(&Probe<'_>) -> Match,
     /// Opens a dissector for one flow.
     pub open: fn() -> Box<dyn Dissector>,
+}
+
+impl Protocol {
+    /// What [`Protocol::probe`] says, and no where the transport does not carry the protocol.
+    pub fn ask(&self, probe: &Probe<'_>) -> Match {
+        if self.transports.contains(&probe.transport) { (self.probe)(probe) } else { Match::No }
+    }
 }
 
 /// What a dissector says after some bytes.
