@@ -648,7 +648,7 @@ impl Session<'_, '_> {
         }
         match *self.reader {
             Reader::Probing(no) => {
-                let all = (1 << ALL.len()) - 1 | 1 << SIGNATURE_BIT;
+                let all = ((1 << ALL.len()) - 1) | (1 << SIGNATURE_BIT);
                 let silent = |d: usize| streams[d].unused().is_empty() || no[d] == all;
                 let hopeless = silent(0) && silent(1) && (no[0] == all || no[1] == all);
                 let long = streams.iter().any(|s| s.unused().len() > LOOK_BYTES);
