@@ -243,7 +243,7 @@ def version(command):
 def versions(args):
     commit = version(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"])
     asked = [[str(args.bin), "--version"], ["ndpiReader", "-v"], ["tshark", "--version"],
-             ["tcpdump", "--version"], ["softflowd", "-V"]]
+             ["tcpdump", "--version"]]
     found = [version(command) for command in asked]
     return [f"commit {commit}", *[v for v in found if v]]
 
