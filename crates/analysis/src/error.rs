@@ -69,7 +69,7 @@ impl Error {
                 "a query is one SELECT, WITH, EXPLAIN, SHOW or DESCRIBE; write results with --format"
                     .to_owned(),
             ),
-            Error::Memory { .. } => Some("raise --memory, or ask for less".to_owned()),
+            Error::Memory { .. } => Some("ask for less, or allow the query more memory".to_owned()),
             Error::UnknownAnalysis { nearest, .. } => {
                 nearest.map(|id| format!("did you mean {id:?}?"))
             }

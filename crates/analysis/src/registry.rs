@@ -137,9 +137,10 @@ pub fn reference() -> String {
     use std::fmt::Write as _;
     let mut page = String::from(
         "# Analyses\n\nGenerated from the folders in `crates/analysis/src/analyses`; do not \
-         edit.\n\nEvery analysis is computed from the study's tables alone. `--app` narrows it \
-         to one application, `--from` and `--to` to a time window (flows count where they \
-         start), `--suppress K` takes out numbers about fewer than K users. Columns named \
+         edit.\n\nEvery analysis is computed from the study's tables alone. Its parameters: \
+         `app` narrows it to one application, `from` and `to` to a time window (flows count \
+         where they start), `suppress` takes out numbers about fewer users than it says, \
+         `other`, `min-bytes`, `top` and `user-idle` are told where they matter. Columns named \
          `*_share` are fractions of the whole that the table states, `bytes*` and `*_bytes` \
          bytes, `*_s` seconds, `*_ms` milliseconds, `*_bps` bits a second; everything else \
          counts things.\n",
