@@ -175,7 +175,30 @@ pub(crate) enum AnalyseAction {
         study: PathBuf,
         /// The analyses; all where none is named
         ids: Vec<String>,
+        /// What the questions are narrowed by
+        #[command(flatten)]
+        narrow: Narrow,
     },
+}
+
+/// What questions are narrowed by.
+#[derive(Debug, Args)]
+pub(crate) struct Narrow {
+    /// Only this app
+    #[arg(long, value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// Only what begins at or after this time (RFC 3339, or seconds since 1970)
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) from: Option<i64>,
+    /// Only what begins before this time
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) to: Option<i64>,
+    /// Withhold numbers about fewer than this many users
+    #[arg(long, value_name = "USERS")]
+    pub(crate) suppress: Option<u64>,
+    /// Rows of lists that grow with the traffic
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) top: Option<u64>,
 }
 
 #[derive(Debug, Args)]

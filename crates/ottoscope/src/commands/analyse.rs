@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use ottoscope_analysis::{ALL, Analysis, Answer, Format, Params, Session, registry};
 
-use crate::cli::{AnalyseAction, AnalyseArgs};
+use crate::cli::{AnalyseAction, AnalyseArgs, Narrow};
 use crate::commands::query::{open, question, terminal_width};
 use crate::progress::say;
 
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &AnalyseArgs, out: &mut dyn Write) -> anyhow::Result<Exi
         AnalyseAction::Show { id } => {
             writeln!(out, "{}", registry::find(id).map_err(question)?.about)?;
         }
-        AnalyseAction::Run { study, ids } => {
+        AnalyseAction::Run { study, ids, narrow } => {
             let chosen: Vec<&Analysis> = if ids.is_empty() {
                 ALL.iter().collect()
             } else {
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &AnalyseArgs, out: &mut dyn Write) -> anyhow::Result<Exi
                     .collect::<anyhow::Result<_>>()?
             };
             let session = open(study)?;
-            for answer in answers(&session, &chosen)? {
+            for answer in answers(&session, &chosen, &params(narrow))? {
                 print(&answer, out)?;
                 keep(study, &answer)?;
             }
@@ -40,9 +40,24 @@ pub(crate) fn run(args: &AnalyseArgs, out: &mut dyn Write) -> anyhow::Result<Exi
 }
 
 /// Asks the chosen questions of a study.
-pub(crate) fn answers(session: &Session, chosen: &[&Analysis]) -> anyhow::Result<Vec<Answer>> {
-    let params = Params::default();
-    chosen.iter().map(|analysis| analysis.run(session, &params).map_err(question)).collect()
+pub(crate) fn answers(
+    session: &Session,
+    chosen: &[&Analysis],
+    params: &Params,
+) -> anyhow::Result<Vec<Answer>> {
+    chosen.iter().map(|analysis| analysis.run(session, params).map_err(question)).collect()
+}
+
+fn params(narrow: &Narrow) -> Params {
+    let default = Params::default();
+    Params {
+        app: narrow.app.clone(),
+        from: narrow.from,
+        to: narrow.to,
+        suppress: narrow.suppress,
+        top: narrow.top.unwrap_or(default.top),
+        ..default
+    }
 }
 
 /// Keeps an answer among the study's results.

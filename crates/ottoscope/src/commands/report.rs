@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ottoscope_analysis::ALL;
+use ottoscope_analysis::{ALL, Params};
 
 use crate::cli::ReportArgs;
 use crate::commands::{analyse, query};
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit
 /// Answers every question, keeps the results and writes the page; says where it is.
 pub(crate) fn write(study: &Path, output: Option<&Path>) -> anyhow::Result<PathBuf> {
     let session = query::open(study)?;
-    let answers = analyse::answers(&session, &ALL.iter().collect::<Vec<_>>())?;
+    let answers = analyse::answers(&session, &ALL.iter().collect::<Vec<_>>(), &Params::default())?;
     for answer in &answers {
         analyse::keep(study, answer)?;
     }

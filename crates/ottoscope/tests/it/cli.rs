@@ -28,6 +28,8 @@ fn run_leaves_tables_results_a_page_and_a_record() {
     let flow = &query(&study, "SELECT flow FROM labels WHERE app = 'whatsapp' LIMIT 1")[0];
     let why = succeeds(&["label", "-s", out, "--explain", flow]);
     assert!(why.contains("whatsapp"), "{why}");
+    let narrowed = succeeds(&["analyse", "run", "-s", out, "services", "--app", "wechat"]);
+    assert!(narrowed.contains("wechat") && !narrowed.contains("whatsapp"), "{narrowed}");
     for format in ["table", "csv", "json", "parquet"] {
         let sql = "SELECT app, count(*) AS n FROM labelled_flows GROUP BY app ORDER BY n";
         let answer = ottoscope(&["query", "-s", out, "--format", format, sql]);
