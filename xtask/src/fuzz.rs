@@ -50,6 +50,10 @@ pub(crate) fn run(args: &[String]) -> Result {
             "-verbosity=0".to_owned(),
             "-print_final_stats=1".to_owned(),
         ]);
+        if std::env::var_os("CI").is_some() {
+            // The same inputs in every run, so that a failure can be had again.
+            fuzzer.arg("-seed=1");
+        }
         shell::run(&mut fuzzer).map_err(|error| {
             format!("{error}\nkeep the crash: xxd -p fuzz/artifacts/{target}/crash-... > fuzz/seeds/{target}/NAME.hex")
         })?;
