@@ -262,7 +262,7 @@ impl<'a> FlowEvidence<'a> {
             protocol: facts.protocol,
             server_name: facts.server_name.as_deref(),
             name_source: facts.name_source.map(ottoscope_flow::NameSource::name),
-            certificate_names: Names::Boxed(&facts.certificate_names),
+            certificate_names: Names::Text(&facts.tls().certificate_names),
             user_agent: facts.user_agent.as_deref(),
             signature: facts.signature.as_deref().filter(|_| !facts.signature_broken),
             ..FlowEvidence::bare(

@@ -1,6 +1,8 @@
 //! The smallest program over the engine: counts the flows of captures.
 //!
 //! `cargo run --release -p ottoscope-flow --example count -- CAPTURE...`
+//!
+//! With `--bare` in front it only counts, and reads no payload.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -33,10 +35,17 @@ impl Sink for Counts {
 
 #[allow(clippy::print_stdout)] // printing is what an example does
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let inputs: Vec<Input> =
-        std::env::args().skip(1).map(|path| Input::from(Path::new(&path))).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let bare = arguments.first().is_some_and(|first| first == "--bare");
+    if bare {
+        arguments.remove(0);
+    }
+    let inputs: Vec<Input> = arguments.iter().map(|path| Input::from(Path::new(path))).collect();
     let mut captures = Captures::open(&inputs, Options::default())?;
-    let config = Config { bins: false, ..Config::default() };
+    let mut config = Config { bins: false, ..Config::default() };
+    if bare {
+        config = Config { dissect: false, head_bytes: 0, ..config };
+    }
     let outcome = ottoscope_flow::run::run(&mut captures, &config, &Arc::default(), 1, |_| {
         Counts::default()
     })?;

@@ -25,6 +25,8 @@ pub struct Config {
     pub total_buffer: usize,
     /// Most concurrent flows of a worker; the longest silent go first.
     pub max_flows: usize,
+    /// Whether payload is read at all; without, flows are only counted.
+    pub dissect: bool,
     /// Whether [`crate::Sink::bin`] is called.
     pub bins: bool,
     /// Whether media streams emit every packet.
@@ -45,6 +47,7 @@ impl Default for Config {
             stream_buffer: 64 * 1024,
             total_buffer: 256 * 1024 * 1024,
             max_flows: 16_000_000,
+            dissect: true,
             bins: true,
             every_packet: false,
             flow_key: [0, 0],

@@ -6,7 +6,6 @@ use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use hashbrown::HashTable;
 use ottoscope_wire::packet::{self, Decoded, Packet};
 use ottoscope_wire::{LinkType, WireError};
 
@@ -14,13 +13,13 @@ use crate::config::Config;
 use crate::defrag::{Datagram, Defrag, Outcome};
 use crate::dissector::signature::SignatureSet;
 use crate::dissector::{Emit, Emitted};
-use crate::entry::{Detail, Entry, Fit, Live, Reader};
+use crate::entry::{Arrival, Cold, Detail, Entry, Fit, Live};
+use crate::index::Index;
 use crate::key::FlowKey;
 use crate::model::{
     Anomaly, Direction, Facts, Flow, FlowEnd, FlowId, Message, Side, Tally, Transport,
 };
 use crate::sink::Sink;
-use crate::stream::Stream;
 use crate::time::Timestamp;
 use crate::wheel::{Timer, Wheel};
 use session::Session;
@@ -61,7 +60,8 @@ impl Shard {
     }
 
     fn owns(&self, hash: u64) -> bool {
-        self.count == 1 || ((hash >> 32) * self.count as u64) >> 32 == self.index as u64
+        // By the half of the hash that the flow table does not look at.
+        self.count == 1 || (u64::from(hash as u32) * self.count as u64) >> 32 == self.index as u64
     }
 }
 
@@ -102,9 +102,10 @@ pub struct Engine<S: Sink> {
     signatures: Arc<SignatureSet>,
     shard: Shard,
     sink: S,
-    index: HashTable<u32>,
+    index: Index,
     entries: Vec<Entry>,
     free: Vec<u32>,
+    cold: Cold,
     wheel: Wheel,
     fired: Vec<Timer>,
     defrag: Defrag,
@@ -122,9 +123,10 @@ impl<S: Sink> Engine<S> {
             signatures,
             shard,
             sink,
-            index: HashTable::new(),
+            index: Index::new(),
             entries: Vec::new(),
             free: Vec::new(),
+            cold: Cold::default(),
             wheel: Wheel::new(),
             fired: Vec::new(),
             defrag: Defrag::default(),
@@ -204,9 +206,9 @@ impl<S: Sink> Engine<S> {
         self.troubles(self.capture)?;
         let now = Timestamp::from_parts(self.wheel.now(), 0);
         for i in 0..self.entries.len() {
-            if self.entries[i].used {
+            if self.entries[i].used() {
                 let end = self.entries[i].silent_end(now, &self.config);
-                self.end(i as u32, end)?;
+                self.hand_over(i as u32, end)?; // nobody asks the index any more
             }
         }
         Ok((self.sink, self.summary))
@@ -307,8 +309,7 @@ impl<S: Sink> Engine<S> {
         if !self.shard.owns(hash) {
             return Ok(());
         }
-        let found = self.index.find(hash, |&i| self.entries[i as usize].key == key).copied();
-        let slot = match found {
+        let slot = match self.index.find(hash, |i| self.entries[i as usize].key == key) {
             Some(i) => {
                 let entry = &self.entries[i as usize];
                 match entry.fits(entry.direction(forward), packet, at, &self.config) {
@@ -323,7 +324,9 @@ impl<S: Sink> Engine<S> {
         };
         let entry = &mut self.entries[slot as usize];
         let direction = entry.direction(forward);
-        if let Some(bin) = entry.count(direction, packet, at, packets, frame_bytes, &self.config) {
+        let Engine { config, cold, .. } = self;
+        let arrival = Arrival { packet, at, packets, frame_bytes };
+        if let Some(bin) = entry.count(direction, &arrival, config, cold) {
             self.sink.bin(&bin)?;
         }
         if entry.just_closed() {
@@ -332,7 +335,7 @@ impl<S: Sink> Engine<S> {
             let due = at + entry.timeout(&self.config);
             self.wheel.insert((slot, entry.generation), due.seconds() + 1);
         }
-        if self.entries[slot as usize].live.is_some() {
+        if entry.undecided() && entry.concerns_reader(packet) {
             self.read(slot, direction, packet, at)?;
         }
         Ok(())
@@ -350,17 +353,7 @@ impl<S: Sink> Engine<S> {
         if self.index.len() >= self.config.max_flows {
             self.evict()?;
         }
-        let mut entry = Entry::new(key, hash, forward, packet, at, &self.config);
-        if matches!(entry.transport(), Transport::Tcp | Transport::Udp) {
-            entry.live = Some(Box::new(Live {
-                streams: [Stream::default(), Stream::default()],
-                reader: Reader::Probing([0; 2]),
-                refused: 0,
-                beside: None,
-                opener: entry.direction(forward),
-                looked: 0,
-            }));
-        }
+        let mut entry = Entry::new(key, forward, packet, at, &self.config);
         let due = at + entry.timeout(&self.config);
         let slot = if let Some(slot) = self.free.pop() {
             let place = &mut self.entries[slot as usize];
@@ -372,8 +365,7 @@ impl<S: Sink> Engine<S> {
             (self.entries.len() - 1) as u32
         };
         self.wheel.insert((slot, self.entries[slot as usize].generation), due.seconds() + 1);
-        let entries = &self.entries;
-        self.index.insert_unique(hash, slot, |&i| entries[i as usize].hash);
+        self.index.insert(hash, slot);
         self.summary.peak_flows = self.summary.peak_flows.max(self.index.len() as u64);
         Ok(slot)
     }
@@ -394,36 +386,43 @@ impl<S: Sink> Engine<S> {
     /// Takes a flow out of the table and hands it over.
     fn end(&mut self, slot: u32, end: FlowEnd) -> Result<(), S::Error> {
         let entry = &mut self.entries[slot as usize];
-        entry.used = false;
-        entry.generation = entry.generation.wrapping_add(1);
-        let hash = entry.hash;
-        if let Ok(found) = self.index.find_entry(hash, |&i| i == slot) {
-            found.remove();
-        }
+        entry.leave();
+        self.index.remove(entry.key.hash(&self.shard.hash), slot);
+        self.free.push(slot);
+        self.hand_over(slot, end)
+    }
+
+    /// Hands a flow over that is out of the table.
+    fn hand_over(&mut self, slot: u32, end: FlowEnd) -> Result<(), S::Error> {
         self.close(slot)?;
         let entry = &mut self.entries[slot as usize];
-        if let Some(bin) = entry.take_bin(&self.config) {
+        if let Some(bin) = entry.take_bin() {
             self.sink.bin(&bin)?;
         }
-        entry.describe(&mut self.scratch, &self.config);
-        entry.hand_over(&mut self.scratch);
+        entry.describe(&mut self.scratch);
+        entry.hand_over(&mut self.scratch, &mut self.cold);
         self.scratch.end = end;
-        self.free.push(slot);
         self.summary.flows += 1;
-        let result = self.sink.flow(&self.scratch);
-        let flow = &mut self.scratch;
-        flow.facts = Facts::default();
-        flow.heads = [Box::default(), Box::default()];
-        (flow.sample, flow.sizes, flow.syn_fingerprint) = (None, None, None);
-        result
+        self.sink.flow(&self.scratch)
     }
 
     /// Lets the dissector say its last words.
     fn close(&mut self, slot: u32) -> Result<(), S::Error> {
         let Some(live) = self.entries[slot as usize].live.take() else { return Ok(()) };
-        self.buffered -= live.streams.iter().map(Stream::held).sum::<usize>();
-        let at = self.entries[slot as usize].last;
-        self.with_emit(slot, |emit| live.close(at, emit)).1
+        self.buffered -= live.held;
+        self.last_words(slot, live, self.entries[slot as usize].last)
+    }
+
+    fn last_words(
+        &mut self,
+        slot: u32,
+        mut live: Box<Live>,
+        at: Timestamp,
+    ) -> Result<(), S::Error> {
+        let result =
+            if live.reads() { self.with_emit(slot, |emit| live.close(at, emit)).1 } else { Ok(()) };
+        self.cold.lives.give_back(live);
+        result
     }
 
     /// Offers a packet's payload to whoever reads the flow.
@@ -434,40 +433,56 @@ impl<S: Sink> Engine<S> {
         packet: &Packet<'_>,
         at: Timestamp,
     ) -> Result<(), S::Error> {
-        let Some(mut live) = self.entries[slot as usize].live.take() else { return Ok(()) };
-        let before: usize = live.streams.iter().map(Stream::held).sum();
+        let entry = &mut self.entries[slot as usize];
+        let mut live = match entry.live.take() {
+            Some(live) => live,
+            None => {
+                let mut live = self.cold.lives.take();
+                if packet.ip_protocol == 6 {
+                    let streams = live.streams.get_or_insert_default();
+                    for (d, stream) in streams.iter_mut().enumerate() {
+                        if let Some(syn) = entry.syn_of(d) {
+                            stream.start(syn.wrapping_add(1));
+                        }
+                    }
+                }
+                live
+            }
+        };
+        let before = live.held;
         let signatures = Arc::clone(&self.signatures);
         let limit =
             if self.buffered > self.config.total_buffer { 0 } else { self.config.stream_buffer };
-        let ports = self.entries[slot as usize].ports();
+        let ports = entry.ports();
         let (keep, result) = self.with_emit(slot, |emit| {
+            let Live { streams, reader, refused, beside, looked, .. } = &mut *live;
             let mut session = Session {
-                reader: &mut live.reader,
-                refused: &mut live.refused,
-                beside: &mut live.beside,
-                looked: &mut live.looked,
+                reader,
+                refused,
+                beside,
+                looked,
                 signatures: &signatures,
                 transport: Transport::from_ip(packet.ip_protocol),
                 ports,
                 at,
                 emit,
             };
-            if packet.ip_protocol == 6 {
-                session.segment(&mut live.streams, live.opener, direction, packet, limit)
-            } else {
-                session.datagram(direction, packet)
+            match streams {
+                Some(streams) if packet.ip_protocol == 6 => {
+                    session.segment(streams, direction, packet, limit)
+                }
+                _ => session.datagram(direction, packet),
             }
         });
-        let after: usize = live.streams.iter().map(Stream::held).sum();
         if keep {
-            self.buffered = self.buffered + after - before;
+            live.held = live.streams.as_deref().map_or(0, |s| s[0].held() + s[1].held());
+            self.buffered = self.buffered + live.held - before;
             self.entries[slot as usize].live = Some(live);
-        } else {
-            self.buffered -= before;
-            let closed = self.with_emit(slot, |emit| live.close(at, emit)).1;
-            return result.and(closed);
+            return result;
         }
-        result
+        self.buffered -= before;
+        self.entries[slot as usize].decide();
+        result.and(self.last_words(slot, live, at))
     }
 
     /// Runs `work` with an [`Emit`] that leads to the sink, and reports the sink's first error.
@@ -476,12 +491,13 @@ impl<S: Sink> Engine<S> {
         slot: u32,
         work: impl FnOnce(&mut Emit<'_>) -> T,
     ) -> (T, Result<(), S::Error>) {
-        let Engine { config, sink, entries, scratch, summary, capture, .. } = self;
+        let Engine { config, sink, entries, scratch, summary, capture, cold, .. } = self;
         let entry = &mut entries[slot as usize];
+        cold.detail(&mut entry.detail);
         let mut detail: Box<Detail> = entry.detail.take().unwrap_or_default();
         let ports = entry.ports();
         let entry_ref: &Entry = entry;
-        let id = entry_ref.id(config);
+        let id = entry_ref.id;
         let state = RefCell::new((sink, summary, None::<S::Error>));
         let mut messages =
             |at: Timestamp, direction: Direction, facts: &mut Facts, m: &Emitted<'_>| {
@@ -489,7 +505,7 @@ impl<S: Sink> Engine<S> {
                 if failed.is_some() {
                     return;
                 }
-                entry_ref.describe(scratch, config);
+                entry_ref.describe(scratch);
                 std::mem::swap(&mut scratch.facts, facts);
                 let message = Message {
                     flow: scratch,
@@ -565,7 +581,7 @@ fn blank() -> Flow {
         syn_fingerprint: None,
         tunnel: None,
         vlan: None,
-        heads: [Box::default(), Box::default()],
+        heads: [Vec::new(), Vec::new()],
         sample: None,
         sizes: None,
     }

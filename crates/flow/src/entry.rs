@@ -1,12 +1,16 @@
 //! What the table keeps of one flow: hot counters inline, the rest boxed.
 
+use std::sync::Arc;
+
 use crate::config::Config;
 use crate::dissector::Dissector;
+use crate::fingerprint::Fingerprints;
 use crate::key::FlowKey;
 use crate::model::{Bin, Direction, Facts, Flow, FlowEnd, FlowId, Side, Tally, Transport, Tunnel};
 use crate::stream::Stream;
 use crate::time::{Span, Timestamp};
 use ottoscope_wire::packet::{Encapsulation, Packet, Tcp};
+use smallvec::SmallVec;
 
 /// A closed TCP flow still takes stray packets (last acknowledgements, repeated FIN) this long.
 const LINGER: Span = Span::from_seconds(60);
@@ -22,65 +26,155 @@ struct Second {
     rst: u16,
 }
 
-/// A flow in the table.
+/// A flow in the table: what every packet touches.
 pub(crate) struct Entry {
     pub(crate) key: FlowKey,
-    pub(crate) hash: u64,
+    pub(crate) id: FlowId,
     pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
-    pub(crate) tally: [Tally; 2],
+    packets: [u64; 2],
+    bytes: [u64; 2],
+    payload: [u64; 2],
     bin: Second,
-    /// Next sequence number by direction, valid where `sequence_known`.
+    pub(crate) detail: Option<Box<Detail>>,
+    handshake: Option<Box<Handshake>>,
+    pub(crate) live: Option<Box<Live>>,
+    /// Smallest data round trip in nanoseconds, or [`UNKNOWN`].
+    rtt_data: u64,
+    /// When the segment was sent whose acknowledgement ends the running data round trip, valid
+    /// with [`flag::TIMED`].
+    timed_at: Timestamp,
+    /// The sequence number that acknowledges it.
+    timed_end: u32,
+    /// Next sequence number by direction, valid with [`flag::SEQUENCE`].
     next: [u32; 2],
-    /// First sequence number of a SYN by direction, valid where `syn_seen`.
-    syn_sequence: [u32; 2],
-    sequence_known: [bool; 2],
-    syn_seen: [bool; 2],
-    fin_seen: [bool; 2],
-    reset: bool,
-    /// The client is the lower end of the key.
-    client_is_lower: bool,
-    pub(crate) used: bool,
-    close_told: bool,
+    retransmitted: [u32; 2],
     /// Rises whenever the slot's timers become void.
     pub(crate) generation: u32,
-    side: Side,
     vlan: Option<u16>,
-    /// Sequence number whose acknowledgement ends the running data round trip.
-    timed: Option<(u32, Timestamp)>,
-    rtt_data: Option<u64>,
-    pub(crate) detail: Option<Box<Detail>>,
-    pub(crate) live: Option<Box<Live>>,
+    flags: u16,
+    side: Side,
 }
 
-/// Cold parts that stay until the flow ends.
+/// What is known of a flow, bit by bit. Pairs are by direction: the second is one to the left.
+mod flag {
+    /// The slot holds a flow.
+    pub(super) const USED: u16 = 1;
+    /// The client is the lower end of the key.
+    pub(super) const CLIENT_IS_LOWER: u16 = 1 << 1;
+    /// FIN or RST ended the connection and its timer was shortened.
+    pub(super) const CLOSE_TOLD: u16 = 1 << 2;
+    pub(super) const RESET: u16 = 1 << 3;
+    /// A data round trip is running.
+    pub(super) const TIMED: u16 = 1 << 4;
+    /// Nothing more is to be learnt from payload.
+    pub(super) const DECIDED: u16 = 1 << 5;
+    pub(super) const SYN: u16 = 1 << 6;
+    pub(super) const FIN: u16 = 1 << 8;
+    pub(super) const SEQUENCE: u16 = 1 << 10;
+    /// A SYN/ACK waits for its answer.
+    pub(super) const ANSWERED: u16 = 1 << 12;
+    /// The first payload bytes are complete.
+    pub(super) const HEAD: u16 = 1 << 13;
+    /// A SYN waits for its answer.
+    pub(super) const ASKED: u16 = 1 << 15;
+    pub(super) const BOTH: u16 = 3;
+}
+
+/// A time that is not known.
+const UNKNOWN: u64 = u64::MAX;
+
+fn known(nanos: u64) -> Option<u64> {
+    (nanos != UNKNOWN).then_some(nanos)
+}
+
+/// What SYN, FIN and RST told.
+pub(crate) struct Handshake {
+    syn_fingerprint: Option<Arc<str>>,
+    /// Times of a SYN and a SYN/ACK that wait for their answer, valid with [`flag::ASKED`] and
+    /// [`flag::ANSWERED`].
+    syn_at: Timestamp,
+    syn_ack_at: Timestamp,
+    /// Round trips in nanoseconds, or [`UNKNOWN`].
+    rtt_server: u64,
+    rtt_client: u64,
+    /// Sequence number of a SYN by direction, valid with [`flag::SYN`].
+    syn_sequence: [u32; 2],
+    syn: [u16; 2],
+    fin: [u16; 2],
+    rst: [u16; 2],
+}
+
+impl Default for Handshake {
+    fn default() -> Self {
+        Handshake {
+            syn_fingerprint: None,
+            syn_at: Timestamp(0),
+            syn_ack_at: Timestamp(0),
+            rtt_server: UNKNOWN,
+            rtt_client: UNKNOWN,
+            syn_sequence: [0; 2],
+            syn: [0; 2],
+            fin: [0; 2],
+            rst: [0; 2],
+        }
+    }
+}
+
+/// What payload told, and the tunnel; used again by other flows.
 #[derive(Default)]
 pub(crate) struct Detail {
     pub(crate) facts: Facts,
-    pub(crate) heads: [Vec<u8>; 2],
-    tunnel: Option<Tunnel>,
-    syn_fingerprint: Option<Box<str>>,
-    syn_at: Option<Timestamp>,
-    syn_ack_at: Option<Timestamp>,
-    rtt_server: Option<u64>,
-    rtt_client: Option<u64>,
-    sample: Vec<u8>,
+    heads: [SmallVec<[u8; 16]>; 2],
+    tunnel: Option<Box<Tunnel>>,
+    sampled: Option<Box<Sampled>>,
+}
+
+/// What studies ask for that learn from payload.
+#[derive(Default)]
+struct Sampled {
+    bytes: Vec<u8>,
     sizes: Vec<i32>,
 }
 
-/// What lives only while the flow is being read.
+/// What lives only while the flow is being read; used again by other flows.
 pub(crate) struct Live {
-    pub(crate) streams: [Stream; 2],
+    /// TCP only.
+    pub(crate) streams: Option<Box<[Stream; 2]>>,
     pub(crate) reader: Reader,
     /// Protocols whose dissectors gave up, bit by index: not asked again.
     pub(crate) refused: u64,
     /// A catalogue signature that media packets matched: media protocols are shared by many
     /// apps, whose own marks in them tell whose call it is.
     pub(crate) beside: Option<Box<dyn Dissector>>,
-    /// Direction of the first payload.
-    pub(crate) opener: Direction,
     /// Payload packets looked at.
     pub(crate) looked: u32,
+    /// Bytes that its streams hold.
+    pub(crate) held: usize,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Live {
+            streams: None,
+            reader: Reader::Probing([0; 2]),
+            refused: 0,
+            beside: None,
+            looked: 0,
+            held: 0,
+        }
+    }
+}
+
+impl Live {
+    /// As new, with the memory of its streams.
+    pub(crate) fn clear(&mut self) {
+        let mut streams = self.streams.take();
+        for stream in streams.iter_mut().flat_map(|s| s.iter_mut()) {
+            stream.clear();
+        }
+        *self = Live { streams, ..Live::default() };
+    }
 }
 
 /// Who reads the flow.
@@ -89,6 +183,17 @@ pub(crate) enum Reader {
     Probing([u64; 2]),
     /// A dissector, with its index in [`crate::dissector::ALL`], or `usize::MAX` for a signature.
     Reading(Box<dyn Dissector>, usize),
+}
+
+/// A packet with what its frame said.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival<'p, 'a> {
+    pub(crate) packet: &'p Packet<'a>,
+    pub(crate) at: Timestamp,
+    /// Frames that it came in: fragments.
+    pub(crate) packets: u32,
+    /// Bytes of those frames on the wire.
+    pub(crate) frame_bytes: u64,
 }
 
 /// How a packet relates to the flow that holds its key.
@@ -102,7 +207,6 @@ pub(crate) enum Fit {
 impl Entry {
     pub(crate) fn new(
         key: FlowKey,
-        hash: u64,
         forward: bool,
         packet: &Packet<'_>,
         at: Timestamp,
@@ -115,35 +219,79 @@ impl Entry {
             packet.tcp.flags,
             &config.clients,
         );
-        let client_is_lower = sender_is_client == forward;
+        let mut flags = flag::USED;
+        if sender_is_client == forward {
+            flags |= flag::CLIENT_IS_LOWER;
+        }
+        if !matches!(key.protocol(), 6 | 17) || !config.dissect {
+            flags |= flag::DECIDED;
+        }
         Entry {
             key,
-            hash,
+            id: key.id(at, config.flow_key),
             first: at,
             last: at,
-            tally: [Tally::default(); 2],
+            packets: [0; 2],
+            bytes: [0; 2],
+            payload: [0; 2],
             bin: Second::default(),
-            next: [0; 2],
-            syn_sequence: [0; 2],
-            sequence_known: [false; 2],
-            syn_seen: [false; 2],
-            fin_seen: [false; 2],
-            reset: false,
-            client_is_lower,
-            used: true,
-            close_told: false,
-            generation: 0,
-            side,
-            vlan: packet.vlan,
-            timed: None,
-            rtt_data: None,
             detail: None,
+            handshake: None,
             live: None,
+            rtt_data: UNKNOWN,
+            timed_at: Timestamp(0),
+            timed_end: 0,
+            next: [0; 2],
+            retransmitted: [0; 2],
+            generation: 0,
+            vlan: packet.vlan,
+            flags,
+            side,
         }
     }
 
+    fn has(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Whether the slot holds a flow.
+    pub(crate) fn used(&self) -> bool {
+        self.has(flag::USED)
+    }
+
+    /// Gives the slot up; its timers are void.
+    pub(crate) fn leave(&mut self) {
+        self.flags &= !flag::USED;
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// Whether payload may still tell something.
+    pub(crate) fn undecided(&self) -> bool {
+        !self.has(flag::DECIDED)
+    }
+
+    /// Whether the packet means something to whoever reads the flow: payload, a SYN that says
+    /// where payload will begin, an acknowledgement of what is missing.
+    pub(crate) fn concerns_reader(&self, packet: &Packet<'_>) -> bool {
+        packet.payload_len > 0
+            || self.live.as_ref().and_then(|live| live.streams.as_ref()).is_some_and(|streams| {
+                packet.tcp.flags & Tcp::SYN != 0 || streams.iter().any(Stream::has_hole)
+            })
+    }
+
+    /// From now on the flow costs only counters.
+    pub(crate) fn decide(&mut self) {
+        self.flags |= flag::DECIDED;
+    }
+
+    /// The sequence number of a direction's SYN, where one was seen.
+    pub(crate) fn syn_of(&self, d: usize) -> Option<u32> {
+        let handshake = self.handshake.as_deref().filter(|_| self.has(flag::SYN << d))?;
+        Some(handshake.syn_sequence[d])
+    }
+
     pub(crate) fn direction(&self, forward: bool) -> Direction {
-        if forward == self.client_is_lower { Direction::Up } else { Direction::Down }
+        if forward == self.has(flag::CLIENT_IS_LOWER) { Direction::Up } else { Direction::Down }
     }
 
     pub(crate) fn transport(&self) -> Transport {
@@ -151,9 +299,9 @@ impl Entry {
     }
 
     fn closed(&self) -> Option<FlowEnd> {
-        if self.reset {
+        if self.has(flag::RESET) {
             Some(FlowEnd::Reset)
-        } else if self.fin_seen == [true; 2] {
+        } else if (self.flags / flag::FIN) & flag::BOTH == flag::BOTH {
             Some(FlowEnd::Fin)
         } else {
             None
@@ -162,22 +310,24 @@ impl Entry {
 
     /// True once, when FIN or RST have ended the connection.
     pub(crate) fn just_closed(&mut self) -> bool {
-        let closed = !self.close_told && self.closed().is_some();
-        self.close_told |= closed;
+        let closed = !self.has(flag::CLOSE_TOLD) && self.closed().is_some();
+        if closed {
+            self.flags |= flag::CLOSE_TOLD;
+        }
         closed
     }
 
     /// The client's and the server's port.
     pub(crate) fn ports(&self) -> (u16, u16) {
-        let [lower, upper] = self.key.ends();
-        if self.client_is_lower { (lower.1, upper.1) } else { (upper.1, lower.1) }
+        let (lower, upper) = self.key.ports();
+        if self.has(flag::CLIENT_IS_LOWER) { (lower, upper) } else { (upper, lower) }
     }
 
     /// Silence after which the flow is over.
     pub(crate) fn timeout(&self, config: &Config) -> Span {
-        match self.transport() {
-            Transport::Tcp if self.closed().is_some() => LINGER.min(config.tcp_idle),
-            Transport::Tcp => config.tcp_idle,
+        match self.key.protocol() {
+            6 if self.closed().is_some() => LINGER.min(config.tcp_idle),
+            6 => config.tcp_idle,
             _ => config.udp_idle,
         }
     }
@@ -210,8 +360,9 @@ impl Entry {
             }
             // The same SYN again is a retransmission, and a first SYN from the other side of a
             // connection that opened with one is a simultaneous open.
-            let repeated = self.syn_seen[d] && self.syn_sequence[d] == packet.tcp.seq;
-            let simultaneous = !self.syn_seen[d] && self.syn_seen[1 - d] && !self.sequence_known[d];
+            let seen = |d: usize| self.has(flag::SYN << d);
+            let repeated = self.syn_of(d) == Some(packet.tcp.seq);
+            let simultaneous = !seen(d) && seen(1 - d) && !self.has(flag::SEQUENCE << d);
             if !repeated && !simultaneous {
                 return Fit::Next(FlowEnd::Reused);
             }
@@ -219,55 +370,45 @@ impl Entry {
         Fit::Same
     }
 
-    /// Counts a packet. Returns the finished second if it began a new one, and whether the
-    /// packet carries TCP payload or other news.
+    /// Counts a packet. Returns the finished second if it began a new one.
+    #[inline]
     pub(crate) fn count(
         &mut self,
         direction: Direction,
-        packet: &Packet<'_>,
-        at: Timestamp,
-        packets: u32,
-        frame_bytes: u64,
+        arrival: &Arrival<'_, '_>,
         config: &Config,
+        cold: &mut Cold,
     ) -> Option<Bin> {
+        let Arrival { packet, at, packets, frame_bytes } = *arrival;
         let d = direction.index();
-        let tally = &mut self.tally[d];
-        tally.packets += u64::from(packets);
-        tally.bytes += frame_bytes;
+        self.packets[d] += u64::from(packets);
+        self.bytes[d] += frame_bytes;
         // A forged IP length must not count for more than the frame.
-        tally.payload += u64::from(packet.payload_len).min(frame_bytes);
+        self.payload[d] += u64::from(packet.payload_len).min(frame_bytes);
         self.last = self.last.max(at);
-        let finished =
-            if config.bins { self.bin(d, packet, at, packets, frame_bytes, config) } else { None };
+        let finished = if config.bins { self.bin(d, arrival) } else { None };
         if packet.ip_protocol == 6 {
-            self.tcp(direction, packet, at, config);
+            self.tcp(direction, packet, at, cold);
         }
         if let Some(encapsulation) = &packet.encapsulation {
-            self.tunnel(direction, encapsulation);
+            self.tunnel(direction, encapsulation, cold);
         }
-        if config.head_bytes > 0 && !packet.payload.is_empty() {
-            self.keep_head(d, packet, config);
+        if !packet.payload.is_empty() && !self.has(flag::HEAD << d) && config.head_bytes > 0 {
+            self.keep_head(d, packet, config, cold);
         }
         if config.sample_bytes > 0 || config.sizes > 0 {
-            self.keep_sample(direction, packet, config);
+            self.keep_sample(direction, packet, config, cold);
         }
         finished
     }
 
-    fn bin(
-        &mut self,
-        d: usize,
-        packet: &Packet<'_>,
-        at: Timestamp,
-        packets: u32,
-        bytes: u64,
-        config: &Config,
-    ) -> Option<Bin> {
+    fn bin(&mut self, d: usize, arrival: &Arrival<'_, '_>) -> Option<Bin> {
+        let Arrival { packet, at, packets, frame_bytes } = *arrival;
         let second = at.seconds();
-        let finished = (second != self.bin.second).then(|| self.take_bin(config)).flatten();
+        let finished = if second == self.bin.second { None } else { self.take_bin() };
         self.bin.second = second;
-        self.bin.packets[d] += packets;
-        self.bin.bytes[d] += bytes;
+        self.bin.packets[d] = self.bin.packets[d].saturating_add(packets);
+        self.bin.bytes[d] += frame_bytes;
         let flag = packet.tcp.flags;
         if flag & (Tcp::SYN | Tcp::FIN | Tcp::RST) != 0 && packet.ip_protocol == 6 {
             self.bin.syn = self.bin.syn.saturating_add(u16::from(flag & Tcp::SYN != 0));
@@ -278,10 +419,10 @@ impl Entry {
     }
 
     /// The second under way, if it has packets.
-    pub(crate) fn take_bin(&mut self, config: &Config) -> Option<Bin> {
+    pub(crate) fn take_bin(&mut self) -> Option<Bin> {
         let second = std::mem::take(&mut self.bin);
-        (second.packets != [0, 0]).then(|| Bin {
-            flow: self.id(config),
+        (second.packets != [0, 0]).then_some(Bin {
+            flow: self.id,
             second: second.second,
             packets: second.packets,
             bytes: second.bytes,
@@ -291,105 +432,136 @@ impl Entry {
         })
     }
 
-    fn tcp(&mut self, direction: Direction, packet: &Packet<'_>, at: Timestamp, config: &Config) {
+    fn tcp(&mut self, direction: Direction, packet: &Packet<'_>, at: Timestamp, cold: &mut Cold) {
         let d = direction.index();
         let tcp = &packet.tcp;
-        let flag = tcp.flags;
-        let length =
-            packet.payload_len + u32::from(flag & Tcp::SYN != 0) + u32::from(flag & Tcp::FIN != 0);
-        let end = tcp.seq.wrapping_add(length);
-        if flag & Tcp::SYN != 0 {
-            self.tally[d].syn = self.tally[d].syn.saturating_add(1);
-            self.syn(direction, packet, at);
-            self.syn_seen[d] = true;
-            self.syn_sequence[d] = tcp.seq;
-        }
-        if flag & Tcp::FIN != 0 {
-            self.tally[d].fin = self.tally[d].fin.saturating_add(1);
-            self.fin_seen[d] = true;
-        }
-        if flag & Tcp::RST != 0 {
-            self.tally[d].rst = self.tally[d].rst.saturating_add(1);
-            self.reset = true;
+        let tcp_flags = tcp.flags;
+        let mut length = packet.payload_len;
+        if tcp_flags & (Tcp::SYN | Tcp::FIN | Tcp::RST) != 0 {
+            length += u32::from(tcp_flags & Tcp::SYN != 0) + u32::from(tcp_flags & Tcp::FIN != 0);
+            self.control(direction, packet, at, cold);
         }
         if length > 0 {
-            if !self.sequence_known[d] {
-                self.sequence_known[d] = true;
+            let end = tcp.seq.wrapping_add(length);
+            if !self.has(flag::SEQUENCE << d) {
+                self.flags |= flag::SEQUENCE << d;
                 self.next[d] = end;
             } else if (end.wrapping_sub(self.next[d]) as i32) > 0 {
                 self.next[d] = end;
-                if direction == Direction::Up && packet.payload_len > 0 && self.timed.is_none() {
-                    self.timed = Some((end, at));
+                if direction == Direction::Up && packet.payload_len > 0 && !self.has(flag::TIMED) {
+                    self.flags |= flag::TIMED;
+                    (self.timed_end, self.timed_at) = (end, at);
                 }
             } else {
-                self.tally[d].retransmitted = self.tally[d].retransmitted.saturating_add(1);
+                self.retransmitted[d] = self.retransmitted[d].saturating_add(1);
                 if direction == Direction::Up {
-                    self.timed = None; // Karn: a repeated segment times nothing
+                    self.flags &= !flag::TIMED; // Karn: a repeated segment times nothing
                 }
             }
         }
-        if flag & Tcp::ACK != 0 {
-            self.acknowledgement(direction, packet, at, config);
+        if tcp_flags & Tcp::ACK != 0 {
+            self.acknowledgement(direction, packet, at);
         }
     }
 
-    fn syn(&mut self, direction: Direction, packet: &Packet<'_>, at: Timestamp) {
-        let repeated = self.syn_seen[direction.index()];
-        let answer = packet.tcp.flags & Tcp::ACK != 0;
-        let detail = self.detail.get_or_insert_default();
-        if answer {
-            detail.syn_ack_at = (!repeated).then_some(at);
-            if let (Some(syn), Direction::Down) = (detail.syn_at.take(), direction) {
-                detail.rtt_server = u64::try_from((at - syn).0).ok();
-            }
-        } else if direction == Direction::Up {
-            detail.syn_at = (!repeated).then_some(at);
-            detail.syn_fingerprint.get_or_insert_with(|| crate::fingerprint::syn(packet).into());
-        }
-    }
-
-    fn acknowledgement(
+    /// Counts SYN, FIN and RST.
+    fn control(
         &mut self,
         direction: Direction,
         packet: &Packet<'_>,
         at: Timestamp,
-        _config: &Config,
+        cold: &mut Cold,
     ) {
+        let d = direction.index();
+        let tcp_flags = packet.tcp.flags;
+        if tcp_flags & Tcp::SYN != 0 {
+            self.syn(direction, packet, at, cold);
+            self.flags |= flag::SYN << d;
+        }
+        let handshake = cold.handshake(&mut self.handshake);
+        if tcp_flags & Tcp::FIN != 0 {
+            handshake.fin[d] = handshake.fin[d].saturating_add(1);
+            self.flags |= flag::FIN << d;
+        }
+        if tcp_flags & Tcp::RST != 0 {
+            handshake.rst[d] = handshake.rst[d].saturating_add(1);
+            self.flags |= flag::RESET;
+        }
+    }
+
+    fn syn(&mut self, direction: Direction, packet: &Packet<'_>, at: Timestamp, cold: &mut Cold) {
+        let d = direction.index();
+        let repeated = self.has(flag::SYN << d);
+        let answer = packet.tcp.flags & Tcp::ACK != 0;
+        let fresh = !answer && direction == Direction::Up;
+        let fingerprint = fresh.then(|| cold.fingerprints.of(packet));
+        let handshake = cold.handshake(&mut self.handshake);
+        handshake.syn[d] = handshake.syn[d].saturating_add(1);
+        handshake.syn_sequence[d] = packet.tcp.seq;
+        if answer {
+            handshake.syn_ack_at = at;
+            let asked = self.flags & flag::ASKED != 0;
+            self.flags &= !(flag::ANSWERED | flag::ASKED);
+            if !repeated {
+                self.flags |= flag::ANSWERED;
+            }
+            if asked && direction == Direction::Down {
+                handshake.rtt_server = u64::try_from((at - handshake.syn_at).0).unwrap_or(UNKNOWN);
+            }
+        } else if fresh {
+            handshake.syn_at = at;
+            self.flags &= !flag::ASKED;
+            if !repeated {
+                self.flags |= flag::ASKED;
+            }
+            if handshake.syn_fingerprint.is_none() {
+                handshake.syn_fingerprint = fingerprint;
+            }
+        }
+    }
+
+    fn acknowledgement(&mut self, direction: Direction, packet: &Packet<'_>, at: Timestamp) {
         match direction {
             Direction::Down => {
-                if let Some((end, sent)) = self.timed
-                    && (packet.tcp.ack.wrapping_sub(end) as i32) >= 0
+                if self.has(flag::TIMED)
+                    && (packet.tcp.ack.wrapping_sub(self.timed_end) as i32) >= 0
                 {
-                    self.timed = None;
-                    if let Ok(rtt) = u64::try_from((at - sent).0) {
-                        self.rtt_data = Some(self.rtt_data.map_or(rtt, |old| old.min(rtt)));
+                    self.flags &= !flag::TIMED;
+                    if let Ok(rtt) = u64::try_from((at - self.timed_at).0) {
+                        self.rtt_data = self.rtt_data.min(rtt);
                     }
                 }
             }
+            // The SYN/ACK that may wait for it was the server's or, where sides were guessed
+            // wrong, anybody's.
             Direction::Up => {
-                if packet.tcp.flags & Tcp::SYN == 0
-                    && let Some(detail) = self.detail.as_deref_mut()
-                    && let Some(sent) = detail.syn_ack_at.take()
+                if self.has(flag::ANSWERED)
+                    && packet.tcp.flags & Tcp::SYN == 0
+                    && let Some(handshake) = self.handshake.as_deref_mut()
                 {
-                    detail.rtt_client = u64::try_from((at - sent).0).ok();
+                    self.flags &= !flag::ANSWERED;
+                    let rtt = (at - handshake.syn_ack_at).0;
+                    handshake.rtt_client = u64::try_from(rtt).unwrap_or(UNKNOWN);
                 }
             }
         }
     }
 
-    fn tunnel(&mut self, direction: Direction, outer: &Encapsulation) {
-        let detail = self.detail.get_or_insert_default();
+    fn tunnel(&mut self, direction: Direction, outer: &Encapsulation, cold: &mut Cold) {
+        let detail = cold.detail(&mut self.detail);
         let (client_side, server_side) = match direction {
             Direction::Up => (outer.source, outer.destination),
             Direction::Down => (outer.destination, outer.source),
         };
-        let tunnel = detail.tunnel.get_or_insert(Tunnel {
-            kind: outer.kind,
-            client_side,
-            server_side,
-            id_up: None,
-            id_down: None,
-            qfi: None,
+        let tunnel = detail.tunnel.get_or_insert_with(|| {
+            Box::new(Tunnel {
+                kind: outer.kind,
+                client_side,
+                server_side,
+                id_up: None,
+                id_down: None,
+                qfi: None,
+            })
         });
         let id = match direction {
             Direction::Up => &mut tunnel.id_up,
@@ -403,66 +575,155 @@ impl Entry {
         }
     }
 
-    fn keep_head(&mut self, d: usize, packet: &Packet<'_>, config: &Config) {
-        let limit = config.head_bytes;
-        let syn = (packet.ip_protocol == 6 && self.syn_seen[d]).then_some(self.syn_sequence[d]);
-        let head = &mut self.detail.get_or_insert_default().heads[d];
+    fn keep_head(&mut self, d: usize, packet: &Packet<'_>, config: &Config, cold: &mut Cold) {
+        let syn = if packet.ip_protocol == 6 { self.syn_of(d) } else { None };
+        let head = &mut cold.detail(&mut self.detail).heads[d];
         // A head is the first datagram's, or the stream's first bytes: what follows the SYN.
         let expected = match syn {
             Some(syn) => syn.wrapping_add(1).wrapping_add(head.len() as u32) == packet.tcp.seq,
             None => head.is_empty(),
         };
-        if expected && head.len() < limit {
-            let room = (limit - head.len()).min(packet.payload.len());
+        if expected && head.len() < config.head_bytes {
+            let room = (config.head_bytes - head.len()).min(packet.payload.len());
             head.extend_from_slice(&packet.payload[..room]);
+        }
+        if head.len() >= config.head_bytes || packet.ip_protocol != 6 {
+            self.flags |= flag::HEAD << d;
         }
     }
 
-    fn keep_sample(&mut self, direction: Direction, packet: &Packet<'_>, config: &Config) {
+    fn keep_sample(
+        &mut self,
+        direction: Direction,
+        packet: &Packet<'_>,
+        config: &Config,
+        cold: &mut Cold,
+    ) {
         if packet.payload_len == 0 {
             return;
         }
-        let detail = self.detail.get_or_insert_default();
-        let room = config.sample_bytes.saturating_sub(detail.sample.len());
-        detail.sample.extend_from_slice(&packet.payload[..room.min(packet.payload.len())]);
-        if detail.sizes.len() < config.sizes {
+        let Sampled { bytes, sizes } =
+            &mut **cold.detail(&mut self.detail).sampled.get_or_insert_default();
+        let room = config.sample_bytes.saturating_sub(bytes.len());
+        bytes.extend_from_slice(&packet.payload[..room.min(packet.payload.len())]);
+        if sizes.len() < config.sizes {
             let size = packet.payload_len.min(i32::MAX as u32) as i32;
-            detail.sizes.push(if direction == Direction::Up { size } else { -size });
+            sizes.push(if direction == Direction::Up { size } else { -size });
         }
     }
 
-    pub(crate) fn id(&self, config: &Config) -> FlowId {
-        self.key.id(self.first, config.flow_key)
-    }
-
     /// Fills `flow` with all but facts, heads, sample and sizes.
-    pub(crate) fn describe(&self, flow: &mut Flow, config: &Config) {
+    pub(crate) fn describe(&self, flow: &mut Flow) {
         let [lower, upper] = self.key.ends();
-        let (client, server) = if self.client_is_lower { (lower, upper) } else { (upper, lower) };
-        flow.id = self.id(config);
+        let lower_first = self.has(flag::CLIENT_IS_LOWER);
+        let (client, server) = if lower_first { (lower, upper) } else { (upper, lower) };
+        flow.id = self.id;
         flow.first = self.first;
         flow.last = self.last;
         flow.transport = self.transport();
         (flow.client, flow.client_port) = client;
         (flow.server, flow.server_port) = server;
-        [flow.up, flow.down] = self.tally;
+        let handshake = self.handshake.as_deref();
+        let tally = |d: usize| Tally {
+            packets: self.packets[d],
+            bytes: self.bytes[d],
+            payload: self.payload[d],
+            retransmitted: self.retransmitted[d],
+            syn: handshake.map_or(0, |h| h.syn[d]),
+            fin: handshake.map_or(0, |h| h.fin[d]),
+            rst: handshake.map_or(0, |h| h.rst[d]),
+        };
+        (flow.up, flow.down) = (tally(0), tally(1));
         flow.side = self.side;
         flow.end = FlowEnd::CaptureEnd;
         flow.vlan = self.vlan;
-        flow.rtt_data = self.rtt_data;
-        let detail = self.detail.as_deref();
-        flow.rtt_server = detail.and_then(|d| d.rtt_server);
-        flow.rtt_client = detail.and_then(|d| d.rtt_client);
-        flow.tunnel = detail.and_then(|d| d.tunnel);
+        flow.rtt_data = known(self.rtt_data);
+        flow.rtt_server = handshake.and_then(|h| known(h.rtt_server));
+        flow.rtt_client = handshake.and_then(|h| known(h.rtt_client));
+        flow.tunnel = self.detail.as_deref().and_then(|d| d.tunnel.as_deref().copied());
     }
 
-    /// Moves what [`Entry::describe`] left out into `flow`.
-    pub(crate) fn hand_over(&mut self, flow: &mut Flow) {
-        let detail = self.detail.take().map(|d| *d).unwrap_or_default();
-        flow.facts = detail.facts;
-        flow.syn_fingerprint = detail.syn_fingerprint;
-        flow.heads = detail.heads.map(Vec::into_boxed_slice);
-        flow.sample = (!detail.sample.is_empty()).then(|| detail.sample.into());
-        flow.sizes = (!detail.sizes.is_empty()).then(|| detail.sizes.into());
+    /// Moves what [`Entry::describe`] left out into `flow`, whose old content goes.
+    pub(crate) fn hand_over(&mut self, flow: &mut Flow, cold: &mut Cold) {
+        for head in &mut flow.heads {
+            head.clear();
+        }
+        (flow.sample, flow.sizes, flow.syn_fingerprint) = (None, None, None);
+        if let Some(mut handshake) = self.handshake.take() {
+            flow.syn_fingerprint = handshake.syn_fingerprint.take();
+            cold.handshakes.give(handshake);
+        }
+        let Some(mut detail) = self.detail.take() else {
+            flow.facts = Facts::default();
+            return;
+        };
+        std::mem::swap(&mut flow.facts, &mut detail.facts);
+        for (to, from) in flow.heads.iter_mut().zip(&detail.heads) {
+            to.extend_from_slice(from);
+        }
+        if let Some(sampled) = detail.sampled.take() {
+            let Sampled { bytes, sizes } = *sampled;
+            flow.sample = (!bytes.is_empty()).then(|| bytes.into());
+            flow.sizes = (!sizes.is_empty()).then(|| sizes.into());
+        }
+        cold.details.give(detail);
+    }
+}
+
+/// Boxes kept for being used again.
+const POOLED: usize = 4096;
+
+/// Boxes to use again: flows come and go faster than an allocator is asked gladly.
+pub(crate) struct Pool<T>(#[allow(clippy::vec_box)] Vec<Box<T>>); // what flows hold are boxes
+
+impl<T: Default> Pool<T> {
+    /// An empty box.
+    #[allow(clippy::unnecessary_box_returns)] // the box is what is used again
+    pub(crate) fn take(&mut self) -> Box<T> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// Takes a box back; what it holds goes.
+    fn give(&mut self, mut one: Box<T>) {
+        if self.0.len() < POOLED {
+            *one = T::default();
+            self.0.push(one);
+        }
+    }
+}
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Pool(Vec::new())
+    }
+}
+
+impl Pool<Live> {
+    /// Takes a box back, which keeps the memory of its streams.
+    pub(crate) fn give_back(&mut self, mut live: Box<Live>) {
+        if self.0.len() < POOLED {
+            live.clear();
+            self.0.push(live);
+        }
+    }
+}
+
+/// What flows share: boxes to use again, and texts that many have.
+#[derive(Default)]
+pub(crate) struct Cold {
+    details: Pool<Detail>,
+    handshakes: Pool<Handshake>,
+    pub(crate) lives: Pool<Live>,
+    fingerprints: Fingerprints,
+}
+
+impl Cold {
+    /// The flow's cold part.
+    pub(crate) fn detail<'a>(&mut self, place: &'a mut Option<Box<Detail>>) -> &'a mut Detail {
+        place.get_or_insert_with(|| self.details.take())
+    }
+
+    fn handshake<'a>(&mut self, place: &'a mut Option<Box<Handshake>>) -> &'a mut Handshake {
+        place.get_or_insert_with(|| self.handshakes.take())
     }
 }

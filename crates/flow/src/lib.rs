@@ -12,6 +12,7 @@ pub mod dissector;
 pub mod engine;
 mod entry;
 mod fingerprint;
+mod index;
 mod key;
 pub mod model;
 pub mod run;
@@ -30,7 +31,7 @@ pub use config::{Config, Prefix};
 pub use engine::{Engine, Frame, Shard, Summary};
 pub use model::{
     Anomaly, Bin, Body, Direction, Facts, Flow, FlowEnd, FlowId, Message, NameSource, Side, Tally,
-    Transport, Tunnel,
+    TlsFacts, Transport, Tunnel,
 };
 pub use signature::{Field, FieldKind, Signature};
 pub use sink::Sink;

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use ottoscope_wire::ja::{Ja3, Ja4};
 use ottoscope_wire::{Fields, WireError, dns, http};
 
 use crate::dissector::http::Reply;
@@ -214,22 +215,43 @@ pub struct Facts {
     pub server_name: Option<Box<str>>,
     /// Where `server_name` comes from.
     pub name_source: Option<NameSource>,
-    /// First protocol the client offered by ALPN, or the one the server chose.
-    pub alpn: Option<Box<str>>,
-    /// JA3 of the client hello, 32 hex digits.
-    pub ja3: Option<Box<str>>,
-    /// JA4 of the client hello.
-    pub ja4: Option<Box<str>>,
-    /// TLS version in use, as on the wire (0x0303 is TLS 1.2), 0 if unknown.
-    pub tls_version: u16,
-    /// Subject common name and alternative names of the server's certificate.
-    pub certificate_names: Vec<Box<str>>,
+    /// What its hellos told, where it has any; see [`Facts::tls`].
+    pub tls: Option<Box<TlsFacts>>,
     /// HTTP User-Agent of the first request.
     pub user_agent: Option<Box<str>>,
     /// Catalogue signature that the payload matched, as `app/signature`.
     pub signature: Option<Arc<str>>,
     /// The signature was contradicted later by packets that must match.
     pub signature_broken: bool,
+}
+
+/// What TLS, DTLS or QUIC hellos and certificates told of a flow.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TlsFacts {
+    /// First protocol the client offered by ALPN, or the one the server chose.
+    pub alpn: Option<Box<str>>,
+    /// JA3 of the client hello.
+    pub ja3: Option<Ja3>,
+    /// JA4 of the client hello.
+    pub ja4: Option<Ja4>,
+    /// Version in use, as on the wire (0x0303 is TLS 1.2), 0 if unknown.
+    pub version: u16,
+    /// Subject common name and alternative names of the server's certificate, with commas
+    /// between; empty where none was seen.
+    pub certificate_names: Box<str>,
+}
+
+impl Facts {
+    /// What its hellos told; nothing where there were none.
+    pub fn tls(&self) -> &TlsFacts {
+        static NOTHING: LazyLock<TlsFacts> = LazyLock::new(TlsFacts::default);
+        self.tls.as_deref().unwrap_or_else(|| &*NOTHING)
+    }
+
+    /// The same, to be filled.
+    pub fn tls_mut(&mut self) -> &mut TlsFacts {
+        self.tls.get_or_insert_default()
+    }
 }
 
 /// The tunnel that a flow ran in: the innermost, but GTP-U before any other.
@@ -285,13 +307,13 @@ pub struct Flow {
     /// Smallest time from data going up to its acknowledgement, nanoseconds.
     pub rtt_data: Option<u64>,
     /// `ttl:window:mss:scale:options` of the client's SYN, see `docs/reference/tables.md`.
-    pub syn_fingerprint: Option<Box<str>>,
+    pub syn_fingerprint: Option<Arc<str>>,
     /// The tunnel it ran in.
     pub tunnel: Option<Tunnel>,
     /// Outermost VLAN id.
     pub vlan: Option<u16>,
     /// First payload bytes up and down, as many as [`crate::Config::head_bytes`].
-    pub heads: [Box<[u8]>; 2],
+    pub heads: [Vec<u8>; 2],
     /// First payload bytes of both directions in order of arrival, where asked.
     pub sample: Option<Box<[u8]>>,
     /// Signed payload sizes of the first packets (up positive), where asked.

@@ -34,10 +34,20 @@ pub(crate) struct Stream {
     next: u64,
     /// In-order bytes that the reader has not used.
     unused: Vec<u8>,
-    /// Early bytes by offset; never overlapping.
-    early: BTreeMap<u64, Vec<u8>>,
-    early_bytes: usize,
+    /// What came too early; few streams ever have any.
+    early: Option<Box<Early>>,
 }
+
+/// Bytes that came before those in front of them.
+#[derive(Debug, Default)]
+struct Early {
+    /// By offset; never overlapping, never empty.
+    pieces: BTreeMap<u64, Vec<u8>>,
+    bytes: usize,
+}
+
+/// Room for unused bytes that a cleared stream keeps.
+const KEPT_ROOM: usize = 4096;
 
 impl Stream {
     /// Starts at the byte after a SYN.
@@ -47,9 +57,27 @@ impl Stream {
         }
     }
 
+    /// As new, with its memory where that is little.
+    pub(crate) fn clear(&mut self) {
+        let mut unused = std::mem::take(&mut self.unused);
+        unused.clear();
+        unused.shrink_to(KEPT_ROOM);
+        *self = Stream { unused, ..Stream::default() };
+    }
+
     /// Bytes held.
     pub(crate) fn held(&self) -> usize {
-        self.unused.len() + self.early_bytes
+        self.unused.len() + self.early.as_ref().map_or(0, |early| early.bytes)
+    }
+
+    /// Whether bytes wait for others in front of them.
+    pub(crate) fn has_hole(&self) -> bool {
+        self.early.is_some()
+    }
+
+    /// Offset of the first early byte.
+    fn first_early(&self) -> Option<u64> {
+        self.early.as_ref()?.pieces.first_key_value().map(|(&first, _)| first)
     }
 
     /// The unused in-order bytes.
@@ -89,7 +117,8 @@ impl Stream {
             }
         } else {
             self.keep_early(offset as u64, bytes);
-            if self.early_bytes > limit || self.early.len() > EARLY_SEGMENTS {
+            let early = self.early.as_deref();
+            if early.is_some_and(|e| e.bytes > limit || e.pieces.len() > EARLY_SEGMENTS) {
                 return self.skip_hole(limit, read);
             }
             return Taken::Used(0);
@@ -105,7 +134,7 @@ impl Stream {
         limit: usize,
         read: &mut dyn FnMut(Piece<'_>) -> Taken,
     ) -> Taken {
-        let (Some(base), Some((&first, _))) = (self.base, self.early.first_key_value()) else {
+        let (Some(base), Some(first)) = (self.base, self.first_early()) else {
             return Taken::Used(0);
         };
         let hole_end = base.wrapping_add(first as u32);
@@ -163,7 +192,7 @@ impl Stream {
     }
 
     fn skip_hole(&mut self, limit: usize, read: &mut dyn FnMut(Piece<'_>) -> Taken) -> Taken {
-        if let Some((&first, _)) = self.early.first_key_value()
+        if let Some(first) = self.first_early()
             && first > self.next
             && let Taken::Stop = self.gap(first - self.next, read)
         {
@@ -173,26 +202,32 @@ impl Stream {
     }
 
     fn drain_early(&mut self, limit: usize, read: &mut dyn FnMut(Piece<'_>) -> Taken) -> Taken {
-        while let Some(entry) = self.early.first_entry() {
+        while let Some(early) = self.early.as_deref_mut() {
+            let Some(entry) = early.pieces.first_entry() else { break };
             let offset = *entry.key();
             if offset > self.next {
-                break;
+                return Taken::Used(0);
             }
             let bytes = entry.remove();
-            self.early_bytes -= bytes.len();
+            early.bytes -= bytes.len();
             let skip = (self.next - offset) as usize;
             let fresh = bytes.get(skip..).unwrap_or(&[]);
             if let Taken::Stop = self.in_order(fresh, limit, read) {
                 return Taken::Stop;
             }
         }
+        self.early = None;
         Taken::Used(0)
     }
 
     /// Keeps the parts of `bytes` that no earlier segment holds.
     fn keep_early(&mut self, mut offset: u64, mut bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let early = self.early.get_or_insert_default();
         while !bytes.is_empty() {
-            if let Some((&start, held)) = self.early.range(..=offset).next_back() {
+            if let Some((&start, held)) = early.pieces.range(..=offset).next_back() {
                 let end = start + held.len() as u64;
                 if end > offset {
                     let skip = ((end - offset) as usize).min(bytes.len());
@@ -201,12 +236,12 @@ impl Stream {
                     continue;
                 }
             }
-            let room = match self.early.range(offset..).next() {
+            let room = match early.pieces.range(offset..).next() {
                 Some((&start, _)) => ((start - offset) as usize).min(bytes.len()),
                 None => bytes.len(),
             };
-            self.early.insert(offset, bytes[..room].to_vec());
-            self.early_bytes += room;
+            early.pieces.insert(offset, bytes[..room].to_vec());
+            early.bytes += room;
             bytes = &bytes[room..];
             offset += room as u64;
         }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ottoscope_catalog::{Catalog, LabelerConfig};
+use ottoscope_flow::wire::ja::Ja4;
 use ottoscope_flow::{
-    Bin, Facts, Flow, FlowEnd, FlowId, NameSource, Side, Sink, Tally, Timestamp, Transport,
+    Bin, Facts, Flow, FlowEnd, FlowId, NameSource, Side, Sink, Tally, Timestamp, TlsFacts,
+    Transport,
 };
 use ottoscope_store::{PartNames, StoreSink, Study, label};
 
@@ -43,8 +45,10 @@ fn flow(i: u64) -> Flow {
             protocol: "tls",
             server_name: named.then(|| format!("mmv{}.whatsapp.net", mixed % 500).into()),
             name_source: named.then_some(NameSource::Sni),
-            ja4: named.then(|| "t13d1516h2_8daaf6152771_b186095e22b6".into()),
-            tls_version: 0x0304,
+            tls: named.then(|| {
+                let ja4 = Ja4::from_text("t13d1516h2_8daaf6152771_b186095e22b6");
+                Box::new(TlsFacts { ja4, version: 0x0304, ..TlsFacts::default() })
+            }),
             ..Facts::default()
         },
         rtt_server: Some(mixed % 90_000_000),
@@ -53,7 +57,7 @@ fn flow(i: u64) -> Flow {
         syn_fingerprint: Some("64:65535:1460:6:2-1-3-1-1-8-4-0".into()),
         tunnel: None,
         vlan: None,
-        heads: [Box::new([0x16, 3, 1, 2, 0, 1, 0, 1]), Box::new([0x16, 3, 3, 0, 122, 2, 0, 0])],
+        heads: [vec![0x16, 3, 1, 2, 0, 1, 0, 1], vec![0x16, 3, 3, 0, 122, 2, 0, 0]],
         sample: None,
         sizes: None,
     }

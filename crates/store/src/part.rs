@@ -13,7 +13,7 @@ use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
 use crate::column::Kind;
@@ -77,6 +77,7 @@ impl PartFormat {
         let pair = |k: &str, v: String| KeyValue { key: k.to_owned(), value: Some(v) };
         let mut builder = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
+            .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_max_row_group_row_count(Some(group_rows.max(1)))
             .set_created_by(concat!("ottoscope ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_key_value_metadata(Some(vec![
@@ -94,20 +95,20 @@ impl PartFormat {
         }
         for column in info.columns {
             let path = ColumnPath::from(column.name);
-            // Times hardly repeat but rise; heads and samples neither repeat nor compare.
-            match column.kind {
-                Kind::Timestamp => {
-                    builder = builder
-                        .set_column_dictionary_enabled(path.clone(), false)
-                        .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
-                }
-                Kind::Binary => {
-                    builder = builder
-                        .set_column_dictionary_enabled(path.clone(), false)
-                        .set_column_statistics_enabled(path, EnabledStatistics::None);
-                }
-                _ => {}
-            }
+            let plain = |b: WriterPropertiesBuilder, p| b.set_column_dictionary_enabled(p, false);
+            builder = match column.kind {
+                // Times hardly repeat but rise; they are what queries skip pages by.
+                Kind::Timestamp => plain(builder, path.clone())
+                    .set_column_statistics_enabled(path.clone(), EnabledStatistics::Page)
+                    .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+                // Hashes neither repeat nor shrink.
+                Kind::UInt64 if column.name == "flow" => plain(builder, path.clone())
+                    .set_column_compression(path, Compression::UNCOMPRESSED),
+                // Heads and samples neither repeat nor compare.
+                Kind::Binary => plain(builder, path.clone())
+                    .set_column_statistics_enabled(path, EnabledStatistics::None),
+                _ => builder,
+            };
         }
         PartFormat { info, schema: info.schema(), properties: builder.build() }
     }

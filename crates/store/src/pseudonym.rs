@@ -23,11 +23,11 @@
 //! A pseudonym never looks like an address that could be looked up: `~135.242.180.132` or 32
 //! hexadecimal digits. The same address has the same pseudonym in all tables of a study.
 
-use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use ottoscope_flow::{Prefix, Side};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -60,6 +60,33 @@ impl AddressText {
         let mut this = AddressText { len: 0, bytes: [0; 47] };
         // The longest is `~` and 45 characters of an IPv4-mapped address.
         let _ = this.write_fmt(text);
+        this
+    }
+
+    /// The address behind `prefix`, which is short. Addresses of version 4, which nearly all
+    /// are, are written without the machinery of `fmt`.
+    fn of(prefix: &str, address: IpAddr) -> Self {
+        let IpAddr::V4(v4) = address else {
+            return AddressText::new(format_args!("{prefix}{address}"));
+        };
+        let mut this = AddressText { len: 0, bytes: [0; 47] };
+        let mut put = |byte: u8| {
+            this.bytes[usize::from(this.len)] = byte; // prefix and 15 characters at most
+            this.len += 1;
+        };
+        prefix.bytes().for_each(&mut put);
+        for (i, octet) in v4.octets().into_iter().enumerate() {
+            if i > 0 {
+                put(b'.');
+            }
+            if octet >= 100 {
+                put(b'0' + octet / 100);
+            }
+            if octet >= 10 {
+                put(b'0' + octet / 10 % 10);
+            }
+            put(b'0' + octet % 10);
+        }
         this
     }
 
@@ -120,7 +147,7 @@ impl fmt::Debug for Pseudonyms {
 impl Clone for Pseudonyms {
     /// Same keys and rules, empty memory.
     fn clone(&self) -> Self {
-        Pseudonyms { rules: self.rules.clone(), young: HashMap::new(), old: HashMap::new() }
+        Pseudonyms { rules: self.rules.clone(), young: HashMap::default(), old: HashMap::default() }
     }
 }
 
@@ -130,7 +157,7 @@ impl Pseudonyms {
         let pan = CryptoPan::new(&secret.derive("crypto-pan"));
         let hash = secret.derive("address-hash");
         let rules = Arc::new(Rules { mode, clients, pan, hash });
-        Pseudonyms { rules, young: HashMap::new(), old: HashMap::new() }
+        Pseudonyms { rules, young: HashMap::default(), old: HashMap::default() }
     }
 
     /// Whether addresses are written in clear.
@@ -141,7 +168,7 @@ impl Pseudonyms {
     /// A client's address.
     pub fn client(&mut self, address: IpAddr) -> AddressText {
         if self.in_clear() {
-            return AddressText::new(format_args!("{address}"));
+            return AddressText::of("", address);
         }
         if let Some(text) = self.young.get(&address) {
             return *text;
@@ -151,7 +178,8 @@ impl Pseudonyms {
             None => self.rules.pseudonym(address),
         };
         if self.young.len() >= CACHE {
-            self.old = std::mem::take(&mut self.young);
+            std::mem::swap(&mut self.old, &mut self.young);
+            self.young.clear(); // and keeps its room
         }
         self.young.insert(address, text);
         text
@@ -166,7 +194,7 @@ impl Pseudonyms {
     /// An address that is a client's if the study's prefixes say so, and otherwise stays.
     pub fn any(&mut self, address: IpAddr) -> AddressText {
         if self.in_clear() {
-            return AddressText::new(format_args!("{address}"));
+            return AddressText::of("", address);
         }
         if self.is_client(address) {
             return self.client(address);
@@ -177,7 +205,7 @@ impl Pseudonyms {
                 let host = u128::from_be_bytes(digest) >> 64;
                 AddressText::new(format_args!("{}", Ipv6Addr::from(net | host)))
             }
-            _ => AddressText::new(format_args!("{address}")),
+            _ => AddressText::of("", address),
         }
     }
 
@@ -189,7 +217,7 @@ impl Pseudonyms {
     /// An outer address of a tunnel of this kind. Ends of GTP-U and VXLAN are network elements.
     pub fn outer(&mut self, kind: &str, address: IpAddr) -> AddressText {
         if matches!(kind, "gtp-u" | "vxlan") {
-            return AddressText::new(format_args!("{address}"));
+            return AddressText::of("", address);
         }
         self.inner(address)
     }
@@ -265,10 +293,8 @@ impl Pseudonyms {
 impl Rules {
     fn pseudonym(&self, address: IpAddr) -> AddressText {
         match self.mode {
-            ClientAddresses::Keep => AddressText::new(format_args!("{address}")),
-            ClientAddresses::Pseudonym => {
-                AddressText::new(format_args!("~{}", self.pan.pseudonym(address)))
-            }
+            ClientAddresses::Keep => AddressText::of("", address),
+            ClientAddresses::Pseudonym => AddressText::of("~", self.pan.pseudonym(address)),
             ClientAddresses::Hash => {
                 AddressText::new(format_args!("{:032x}", u128::from_be_bytes(self.digest(address))))
             }
@@ -416,6 +442,19 @@ mod tests {
         }
         let hashed = study(ClientAddresses::Hash, &[]).client(ip("10.0.0.1"));
         assert_eq!(hashed.as_str().len(), 32);
+    }
+
+    #[test]
+    fn addresses_are_written_as_usual() {
+        let check = |text: &str| {
+            assert_eq!(AddressText::of("", ip(text)).as_str(), text);
+            assert_eq!(AddressText::of("~", ip(text)).as_str(), format!("~{text}"));
+        };
+        check("0.0.0.0");
+        check("255.255.255.255");
+        check("1.20.100.9");
+        check("10.99.109.190");
+        check("2001:db8::1");
     }
 
     #[test]

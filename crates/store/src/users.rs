@@ -1,8 +1,7 @@
 //! Users' sessions: a client is there from its first packet until it is silent for the
 //! study's `user-idle` (the ChatDissect paper, II-B: 60 minutes).
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use ottoscope_flow::{Span, Timestamp};
 
 use crate::tables::UserRow;
@@ -45,7 +44,7 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new(idle: Span) -> Self {
-        Sessions { idle, clients: HashMap::new() }
+        Sessions { idle, clients: HashMap::default() }
     }
 
     /// Takes a flow; a session that it shows to be over goes to `out`.
@@ -54,10 +53,10 @@ impl Sessions {
         flow: &Activity<'_>,
         out: &mut impl FnMut(&UserRow<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if !self.clients.contains_key(flow.client) {
-            self.clients.insert(flow.client.into(), Client::default());
-        }
-        let Some(client) = self.clients.get_mut(flow.client) else { return Ok(()) };
+        let client = match self.clients.get_mut(flow.client) {
+            Some(client) => client,
+            None => self.clients.entry(flow.client.into()).or_default(),
+        };
         let ended = client.open.take_if(|open| flow.first - open.last > self.idle);
         if let Some(session) = ended {
             out(&session.row(flow.client, client.over))?;

@@ -15,7 +15,7 @@ use ottoscope_flow::wire::dns::{self, Repr, ReprData, ReprRecord, kind};
 use ottoscope_flow::wire::{Layer, Reason, WireError};
 use ottoscope_flow::{
     Anomaly, Bin, Body, Direction, Facts, Flow, FlowEnd, FlowId, Message, Side, Sink, Tally,
-    Timestamp, Transport,
+    Timestamp, TlsFacts, Transport,
 };
 use ottoscope_store::tables::{Anomalies, Bins, Dns, Flows, Labels, Messages, Users};
 use ottoscope_store::{PartNames, StoreSink, Study, Table};
@@ -62,7 +62,7 @@ pub(crate) fn flow(id: u64, seconds: (i64, i64), client: &str, server: &str, por
         syn_fingerprint: None,
         tunnel: None,
         vlan: None,
-        heads: [Box::new([1, 2]), Box::new([])],
+        heads: [vec![1, 2], vec![]],
         sample: None,
         sizes: Some(Box::new([5, -6])),
     }
@@ -154,8 +154,11 @@ fn what_the_engine_tells_becomes_rows() {
     one.facts = Facts {
         protocol: "tls",
         server_name: Some("a.example".into()),
-        certificate_names: vec!["a.example".into(), "*.a.example".into()],
-        tls_version: 0x0304,
+        tls: Some(Box::new(TlsFacts {
+            certificate_names: "a.example,*.a.example".into(),
+            version: 0x0304,
+            ..TlsFacts::default()
+        })),
         ..Facts::default()
     };
     sink.flow(&one).unwrap();

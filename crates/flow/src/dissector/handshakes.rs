@@ -1,5 +1,8 @@
 //! What hellos and certificates tell of a flow, whoever carries them: TLS, DTLS or QUIC.
 
+use std::ops::Range;
+
+use ottoscope_wire::ja::{Ja3, Ja4};
 use ottoscope_wire::tls::{Carrier, Certificates, ClientHello, Handshake, ServerHello};
 use ottoscope_wire::tls::{handshake_type as kind, names, version};
 use ottoscope_wire::{Fields, Layer, Reason, WireError, ja};
@@ -139,21 +142,22 @@ impl Handshakes {
         if let Some(name) = name {
             out.server_name(name, self.source());
         }
-        let facts = &mut *out.facts;
-        if facts.ja4.is_none() && hello.stop.is_none() {
-            facts.ja3 = Some(ja::ja3(hello).into());
-            facts.ja4 = Some(ja::ja4(hello).into());
+        let fingerprints = hello.stop.is_none().then(|| (ja::ja3(hello), ja::ja4(hello)));
+        let facts = out.facts.tls_mut();
+        if let (None, Some((ja3, ja4))) = (facts.ja4, fingerprints) {
+            (facts.ja3, facts.ja4) = (Some(ja3), Some(ja4));
         }
         if let (None, Some(name)) = (&facts.alpn, hello.alpn().next()) {
             facts.alpn = alpn(name);
         }
         if self.carrier == Carrier::Quic {
-            facts.tls_version = version::TLS13;
+            facts.version = version::TLS13;
         }
         if let Some(error) = hello.stop {
             out.anomaly(arrived.at, error, arrived.message.body);
         }
-        self.emit(arrived, "client-hello", name, hello, out);
+        let told = Fingerprinted { hello, fingerprints };
+        self.emit(arrived, "client-hello", name, &told, out);
     }
 
     fn take_server_hello(&mut self, hello: &ServerHello<'_>, out: &mut Emit<'_>) {
@@ -162,9 +166,10 @@ impl Handshakes {
         }
         self.server = true;
         self.hidden |= hello.hides_the_rest();
-        out.facts.tls_version = hello.selected_version();
+        let facts = out.facts.tls_mut();
+        facts.version = hello.selected_version();
         if let Some(name) = hello.alpn().and_then(alpn) {
-            out.facts.alpn = Some(name);
+            facts.alpn = Some(name);
         }
     }
 
@@ -200,6 +205,19 @@ pub(super) struct Arrived<'a> {
     pub(super) carrier: &'a dyn Fields,
 }
 
+/// A client hello with its JA3 and JA4, which both the flow and the message tell.
+struct Fingerprinted<'a> {
+    hello: &'a ClientHello<'a>,
+    fingerprints: Option<(Ja3, Ja4)>,
+}
+
+impl Fields for Fingerprinted<'_> {
+    fn fields(&self, each: &mut dyn FnMut(&'static str, ottoscope_wire::Value<'_>)) {
+        let fingerprints = self.fingerprints.as_ref().map(|(ja3, ja4)| (&**ja3, &**ja4));
+        self.hello.fields_with(fingerprints, each);
+    }
+}
+
 /// The fields of a carrier and of the message in it.
 struct Both<'a>(&'a dyn Fields, &'a dyn Fields);
 
@@ -220,18 +238,28 @@ fn alpn(name: &[u8]) -> Option<Box<str>> {
 
 /// Keeps the names of the server's certificate: lower case, each once, not too many.
 fn keep_names(leaf: &[u8], out: &mut Emit<'_>) -> Result<(), WireError> {
-    let kept = &mut out.facts.certificate_names;
+    let facts = out.facts.tls_mut();
+    let mut kept = std::mem::take(&mut facts.certificate_names).into_string();
+    let mut places: Vec<Range<usize>> = Vec::new();
     let mut more = false;
     let read = names(leaf, &mut |name| {
-        let name = name.trim().to_ascii_lowercase();
+        let name = name.trim();
         let sane = !name.is_empty() && name.len() <= 255 && !name.chars().any(char::is_control);
-        if sane && !kept.iter().any(|k| **k == *name) {
-            if kept.len() < MAX_NAMES {
-                kept.push(name.into());
-            } else {
-                more = true;
-            }
+        if !sane || places.iter().any(|place| kept[place.clone()].eq_ignore_ascii_case(name)) {
+            return;
         }
+        if places.len() == MAX_NAMES {
+            more = true;
+            return;
+        }
+        if !kept.is_empty() {
+            kept.push(',');
+        }
+        let start = kept.len();
+        kept.push_str(name);
+        kept[start..].make_ascii_lowercase();
+        places.push(start..kept.len());
     });
+    facts.certificate_names = kept.into();
     if more { Err(WireError::new(Layer::Tls, 0, Reason::TooLarge)) } else { read }
 }

@@ -78,7 +78,6 @@ impl Session<'_, '_> {
     pub(super) fn segment(
         &mut self,
         streams: &mut [Stream; 2],
-        opener: Direction,
         direction: Direction,
         packet: &Packet<'_>,
         limit: usize,
@@ -108,11 +107,9 @@ impl Session<'_, '_> {
         }
         if probing && matches!(self.reader, Reader::Reading(..)) {
             // What the other direction held back while nobody read it.
-            for side in [opener, opener.flipped()] {
-                if matches!(taken, Taken::Used(_)) && side != direction {
-                    let mut read = |piece: Piece<'_>| self.piece(side, &piece);
-                    taken = streams[side.index()].again(&mut read);
-                }
+            if matches!(taken, Taken::Used(_)) {
+                let mut read = |piece: Piece<'_>| self.piece(direction.flipped(), &piece);
+                taken = streams[1 - d].again(&mut read);
             }
         }
         match *self.reader {
@@ -203,12 +200,17 @@ impl Session<'_, '_> {
 }
 
 impl Live {
+    /// Whether somebody has last words to say.
+    pub(super) fn reads(&self) -> bool {
+        self.beside.is_some() || matches!(self.reader, Reader::Reading(..))
+    }
+
     /// Lets the dissectors say their last words.
-    pub(super) fn close(self, at: Timestamp, emit: &mut Emit<'_>) {
-        if let Some(mut signature) = self.beside {
+    pub(super) fn close(&mut self, at: Timestamp, emit: &mut Emit<'_>) {
+        if let Some(signature) = &mut self.beside {
             silently(emit, |emit| signature.close(at, emit));
         }
-        if let Reader::Reading(mut dissector, _) = self.reader {
+        if let Reader::Reading(dissector, _) = &mut self.reader {
             dissector.close(at, emit);
         }
     }

@@ -199,13 +199,7 @@ impl Sink for StoreSink {
         let client = self.names.client(flow.client);
         let server = self.names.server(flow.server, flow.side);
         let transport = transport_name(flow.transport);
-        self.text.clear();
-        for name in &facts.certificate_names {
-            if !self.text.is_empty() {
-                self.text.push(',');
-            }
-            self.text.push_str(name);
-        }
+        let tls = facts.tls();
         let tunnel = flow.tunnel.as_ref().map(|tunnel| {
             let sides = [tunnel.client_side, tunnel.server_side];
             (tunnel, sides.map(|side| self.names.outer(tunnel.kind, side)))
@@ -232,11 +226,12 @@ impl Sink for StoreSink {
             protocol: (!facts.protocol.is_empty()).then_some(facts.protocol),
             server_name: name,
             name_source: facts.name_source.map(ottoscope_flow::NameSource::name),
-            alpn: facts.alpn.as_deref(),
-            ja3: facts.ja3.as_deref(),
-            ja4: facts.ja4.as_deref(),
-            tls_version: (facts.tls_version != 0).then_some(facts.tls_version),
-            certificate_names: (!self.text.is_empty()).then_some(&self.text),
+            alpn: tls.alpn.as_deref(),
+            ja3: tls.ja3.as_deref(),
+            ja4: tls.ja4.as_deref(),
+            tls_version: (tls.version != 0).then_some(tls.version),
+            certificate_names: (!tls.certificate_names.is_empty())
+                .then_some(&*tls.certificate_names),
             user_agent: facts.user_agent.as_deref(),
             signature: facts.signature.as_deref(),
             signature_broken: facts.signature_broken,

@@ -229,8 +229,14 @@ impl fmt::Display for ClientHello<'_> {
     }
 }
 
-impl Fields for ClientHello<'_> {
-    fn fields(&self, each: &mut dyn FnMut(&'static str, Value<'_>)) {
+impl ClientHello<'_> {
+    /// As [`Fields::fields`], with fingerprints that were made before: they are what costs.
+    /// `None` where the hello is cut and has none.
+    pub fn fields_with(
+        &self,
+        fingerprints: Option<(&str, &str)>,
+        each: &mut dyn FnMut(&'static str, Value<'_>),
+    ) {
         each("version", Value::Hex(self.version.into()));
         self.supported_versions()
             .filter(|v| !is_grease(*v))
@@ -257,13 +263,21 @@ impl Fields for ClientHello<'_> {
         if !self.cookie.is_empty() {
             each("cookie", Value::Number(self.cookie.len() as u64));
         }
-        match self.stop {
-            Some(_) => each("cut", Value::Flag(true)),
-            None => {
-                each("ja3", Value::Text(&ja::ja3(self)));
-                each("ja4", Value::Text(&ja::ja4(self)));
-            }
+        if self.stop.is_some() {
+            each("cut", Value::Flag(true));
         }
+        if let Some((ja3, ja4)) = fingerprints {
+            each("ja3", Value::Text(ja3));
+            each("ja4", Value::Text(ja4));
+        }
+    }
+}
+
+impl Fields for ClientHello<'_> {
+    fn fields(&self, each: &mut dyn FnMut(&'static str, Value<'_>)) {
+        let fingerprints = self.stop.is_none().then(|| (ja::ja3(self), ja::ja4(self)));
+        let fingerprints = fingerprints.as_ref().map(|(ja3, ja4)| (&**ja3, &**ja4));
+        self.fields_with(fingerprints, each);
     }
 }
 

@@ -81,7 +81,7 @@ fn a_call_is_named_by_the_best_of_its_parts() {
     }
     assert_eq!(bench.facts.protocol, "dtls");
     assert_eq!(bench.facts.server_name.as_deref(), Some("turn.example.org"));
-    assert!(bench.facts.ja4.as_deref().unwrap().starts_with("dd3d0806wc_"));
+    assert!(bench.facts.tls().ja4.as_deref().unwrap().starts_with("dd3d0806wc_"));
     for i in 0..5u16 {
         bench.feed(Up, &rtp(1, i, 960 * u32::from(i)));
     }

@@ -54,8 +54,8 @@ fn every_version_with_known_keys_tells_its_name() {
         bench.feed(Up, &packet);
         assert_eq!(bench.facts.server_name.as_deref(), Some("g.whatsapp.net"), "{v:x}");
         assert_eq!(bench.facts.name_source, Some(NameSource::Quic));
-        assert_eq!(bench.facts.alpn.as_deref(), Some("h3"));
-        assert!(bench.facts.ja4.as_deref().unwrap().starts_with("q13d0307h3_"));
+        assert_eq!(bench.facts.tls().alpn.as_deref(), Some("h3"));
+        assert!(bench.facts.tls().ja4.as_deref().unwrap().starts_with("q13d0307h3_"));
         let mut body = Vec::new();
         ServerHelloRepr::tls13([1; 32], &[]).emit(&mut body);
         bench.feed(Down, &initial(v, ID, false, 0, &[(0, &handshake(2, &body))]));
