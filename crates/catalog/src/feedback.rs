@@ -94,6 +94,11 @@ impl Feedback {
         self.add((None, server), &seen);
     }
 
+    /// Whether no flow taught anything.
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+
     /// Adds what another worker collected.
     pub fn merge(&mut self, other: &Feedback) {
         self.limit = self.limit.min(other.limit);
@@ -119,11 +124,16 @@ impl Feedback {
         }
     }
 
-    /// Second pass: the label of a flow that got none, if its server and port are an app's. A
-    /// flow that names a server stays unlabelled: its own words said enough.
+    /// Whether a flow without labels may get one by feedback. One that names a server does not:
+    /// its own words said enough.
+    pub fn may_label(flow: &FlowEvidence<'_>) -> bool {
+        flow.server_name.or(flow.http_host).is_none() && !matches!(flow.protocol, "dns" | "mdns")
+    }
+
+    /// Second pass: the label of a flow that got none, if its server and port are an app's and
+    /// [`Feedback::may_label`].
     pub fn label(&self, flow: &FlowEvidence<'_>) -> Option<Label> {
-        if flow.server_name.or(flow.http_host).is_some() || matches!(flow.protocol, "dns" | "mdns")
-        {
+        if !Self::may_label(flow) {
             return None;
         }
         let server = (flow.server, flow.server_port, flow.transport);

@@ -211,6 +211,10 @@ impl<S: Sink> Engine<S> {
                 self.hand_over(i as u32, end)?; // nobody asks the index any more
             }
         }
+        // What flows took is free for whatever the sink does last.
+        (self.entries, self.index) = (Vec::new(), Index::new());
+        (self.wheel, self.cold) = (Wheel::new(), Cold::default());
+        self.sink.end()?;
         Ok((self.sink, self.summary))
     }
 

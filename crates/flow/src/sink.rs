@@ -21,6 +21,11 @@ pub trait Sink {
         Ok(())
     }
 
+    /// Called once at the very end, on the worker's own thread: what is held may be written.
+    fn end(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
     /// Called for each piece of traffic that could not be read.
     fn anomaly(&mut self, _anomaly: &Anomaly<'_>) -> Result<(), Self::Error> {
         Ok(())

@@ -79,7 +79,7 @@ pub trait Column {
     /// What a row holds: borrowed, so that a row costs no allocation.
     type Value<'a>: Copy;
     /// Collects values.
-    type Builder: 'static;
+    type Builder: Send + 'static;
     /// Holds values.
     type Array: Array + Clone + 'static;
     /// See [`Kind`].

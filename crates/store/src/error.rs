@@ -35,6 +35,9 @@ pub enum StoreError {
         /// What the Parquet writer says.
         reason: String,
     },
+    /// A thread of the label pass died, which is a bug.
+    #[error("a worker stopped unexpectedly")]
+    Worker,
     /// There is no `study.toml`.
     #[error("`{}` is not a study: it has no study.toml", .0.display())]
     NotAStudy(PathBuf),
@@ -91,7 +94,9 @@ impl StoreError {
             StoreError::Part { .. } => {
                 Some("`study check` names every unreadable part; delete them and ingest again")
             }
-            StoreError::Encode { .. } => Some("this is a bug, please report it"),
+            StoreError::Encode { .. } | StoreError::Worker => {
+                Some("this is a bug, please report it")
+            }
             StoreError::NotAStudy(_) => Some("make one with `study new` or `run CAPTURE -o STUDY`"),
             StoreError::Exists(_) => {
                 Some("leave out `study new`: `run` and `ingest` add to a study that exists")

@@ -22,8 +22,10 @@ type Place = (Timestamp, u64, usize);
 pub(crate) struct Merged<T: Table> {
     hours: IntoIter<Vec<Part>>,
     cursors: Vec<Cursor<T>>,
+    /// Where the current row stands.
+    now: Option<Place>,
+    /// The other cursors.
     heap: BinaryHeap<Reverse<Place>>,
-    key: fn(&T::Row<'_>) -> u64,
 }
 
 /// Where one part stands.
@@ -35,8 +37,8 @@ struct Cursor<T: Table> {
 }
 
 impl<T: Table> Cursor<T> {
-    /// The current row; batches are fetched as needed.
-    fn row(&mut self) -> Result<Option<T::Row<'_>>> {
+    /// The place of the current row; batches are fetched as needed.
+    fn place(&mut self) -> Result<Option<(Timestamp, u64)>> {
         while self.rows.as_ref().is_none_or(|rows| self.at >= rows.len()) {
             self.at = 0;
             match self.batches.next() {
@@ -44,13 +46,13 @@ impl<T: Table> Cursor<T> {
                 None => return Ok(None),
             }
         }
-        Ok(self.rows.as_ref().map(|rows| rows.get(self.at)))
+        Ok(self.rows.as_ref().map(|rows| rows.place(self.at)))
     }
 }
 
 impl<T: Table> Merged<T> {
-    /// Over the parts in a table's folder; `key` is what the table is sorted by after time.
-    pub(crate) fn open(folder: &Path, key: fn(&T::Row<'_>) -> u64) -> Result<Self> {
+    /// Over the parts in a table's folder.
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
         let mut hours: Vec<Vec<Part>> = Vec::new();
         for part in parts_below(folder)? {
             match hours.last_mut() {
@@ -58,52 +60,55 @@ impl<T: Table> Merged<T> {
                 _ => hours.push(vec![part]),
             }
         }
-        let mut merged =
-            Merged { hours: hours.into_iter(), cursors: Vec::new(), heap: BinaryHeap::new(), key };
-        merged.settle()?;
+        let (cursors, heap) = (Vec::new(), BinaryHeap::new());
+        let mut merged = Merged { hours: hours.into_iter(), cursors, now: None, heap };
+        merged.open_hour()?;
         Ok(merged)
     }
 
     /// The time of the current row.
     pub(crate) fn time(&self) -> Option<Timestamp> {
-        self.heap.peek().map(|Reverse((at, ..))| *at)
+        self.now.map(|(at, ..)| at)
     }
 
     /// The current row.
     pub(crate) fn row(&self) -> Option<T::Row<'_>> {
-        let Reverse((_, _, i)) = self.heap.peek()?;
-        let cursor = &self.cursors[*i];
+        let cursor = &self.cursors[self.now?.2];
         cursor.rows.as_ref().map(|rows| rows.get(cursor.at))
     }
 
     /// Goes to the next row.
     pub(crate) fn advance(&mut self) -> Result<()> {
-        if let Some(Reverse((_, _, i))) = self.heap.pop() {
-            self.cursors[i].at += 1;
-            self.push(i)?;
-        }
-        self.settle()
-    }
-
-    fn push(&mut self, i: usize) -> Result<()> {
-        if let Some(row) = self.cursors[i].row()? {
-            let place = (T::time(&row).unwrap_or_default(), (self.key)(&row), i);
-            self.heap.push(Reverse(place));
-        }
-        Ok(())
+        let Some((.., i)) = self.now else { return Ok(()) };
+        self.cursors[i].at += 1;
+        // Mostly the next row is of the same part; then the heap is not touched.
+        self.now = match self.cursors[i].place()? {
+            Some((at, key)) => match self.heap.peek_mut() {
+                Some(mut least) if least.0 < (at, key, i) => {
+                    Some(std::mem::replace(&mut *least, Reverse((at, key, i))).0)
+                }
+                _ => Some((at, key, i)),
+            },
+            None => self.heap.pop().map(|Reverse(place)| place),
+        };
+        if self.now.is_none() { self.open_hour() } else { Ok(()) }
     }
 
     /// Opens hours until one has rows.
-    fn settle(&mut self) -> Result<()> {
-        while self.heap.is_empty() {
+    fn open_hour(&mut self) -> Result<()> {
+        while self.now.is_none() {
             let Some(parts) = self.hours.next() else { return Ok(()) };
             let batch = (ROWS_IN_MEMORY / parts.len()).clamp(256, 8_192);
             self.cursors.clear();
             for part in parts {
                 let batches = part.batches_of(&T::INFO, None, batch)?;
-                self.cursors.push(Cursor { batches, part, rows: None, at: 0 });
-                self.push(self.cursors.len() - 1)?;
+                let mut cursor = Cursor { batches, part, rows: None, at: 0 };
+                if let Some((at, key)) = cursor.place()? {
+                    self.heap.push(Reverse((at, key, self.cursors.len())));
+                    self.cursors.push(cursor);
+                }
             }
+            self.now = self.heap.pop().map(|Reverse(place)| place);
         }
         Ok(())
     }

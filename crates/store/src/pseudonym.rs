@@ -398,6 +398,13 @@ fn address_of_ptr(name: &str) -> Option<IpAddr> {
 /// The address that a word of hexadecimal digits, dots and colons begins with, and what is
 /// left of it: a port, or the full stop of a sentence.
 fn find_address(word: &str) -> Option<(IpAddr, &str)> {
+    // Most words are parts of names and versions: three dots or two colons are the least.
+    let (dots, colons) = word.bytes().fold((0, 0), |(dots, colons), byte| {
+        (dots + u32::from(byte == b'.'), colons + u32::from(byte == b':'))
+    });
+    if dots < 3 && colons < 2 {
+        return None;
+    }
     let tail = |head: &str| &word[head.len()..];
     let trimmed = word.trim_end_matches('.');
     let host = || trimmed.rsplit_once(':').map(|(host, _)| host);

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use arrow::record_batch::RecordBatch;
+use ottoscope_flow::Timestamp;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -206,6 +207,11 @@ impl<T: Table> Rows<T> {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Time and key of the row `i`.
+    pub(crate) fn place(&self, i: usize) -> (Timestamp, u64) {
+        T::place(&self.columns, i)
     }
 
     /// The row `i`.

@@ -62,7 +62,7 @@ pub trait Table: 'static {
     /// A row, borrowed.
     type Row<'a>: Copy + std::fmt::Debug + PartialEq;
     /// Collects rows by column.
-    type Builder: Default;
+    type Builder: Default + Send;
     /// Columns of one batch, typed.
     type Columns;
     /// The time of a row, where the table has one.
@@ -73,6 +73,8 @@ pub trait Table: 'static {
     fn finish(builder: &mut Self::Builder) -> Vec<ArrayRef>;
     /// Views a batch that has all columns of the table.
     fn columns(batch: &RecordBatch) -> Result<Self::Columns, ArrowError>;
+    /// Time and key of row `i` of a view: its place in the table's order.
+    fn place(columns: &Self::Columns, i: usize) -> (Timestamp, u64);
     /// The row `i` of a view.
     fn row(columns: &Self::Columns, i: usize) -> Self::Row<'_>;
 }
@@ -170,6 +172,16 @@ macro_rules! table {
                 Ok($columns { $(
                     $column: $crate::table::typed::<$type>(batch, stringify!($column))?,
                 )+ })
+            }
+
+            fn place(_columns: &$columns, _i: usize) -> (ottoscope_flow::Timestamp, u64) {
+                (
+                    table!(@first
+                        $(<ottoscope_flow::Timestamp as $crate::column::Column>::get(&_columns.$time, _i),)?
+                        ottoscope_flow::Timestamp::default()),
+                    table!(@first
+                        $($(<u64 as $crate::column::Column>::get(&_columns.$key, _i),)?)? 0),
+                )
             }
 
             fn row(columns: &$columns, i: usize) -> $row<'_> {

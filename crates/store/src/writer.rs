@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::background::Background;
 use crate::error::{Result, StoreError};
 use crate::layout::{PartNames, Partition};
 use crate::part::{Disk, PartFormat, RealDisk};
@@ -31,7 +32,7 @@ impl Default for WriteOptions {
             zstd_level: 3,
             part_rows: 500_000,
             row_group_rows: 100_000,
-            buffer_bytes: 128 << 20,
+            buffer_bytes: 64 << 20,
             open_hours: 32,
         }
     }
@@ -77,8 +78,9 @@ pub struct TableWriter<T: Table> {
     folder: PathBuf,
     names: PartNames,
     options: WriteOptions,
-    format: PartFormat,
+    format: Arc<PartFormat>,
     disk: Arc<dyn Disk>,
+    background: Option<Arc<Background>>,
     open: Vec<Open<T>>,
     /// Index in `open` that the last row went to: traffic comes in order of time.
     last: usize,
@@ -105,8 +107,9 @@ impl<T: Table> TableWriter<T> {
             folder: folder.to_owned(),
             names,
             options,
-            format,
+            format: Arc::new(format),
             disk,
+            background: None,
             open: Vec::new(),
             last: 0,
             hours: HashSet::new(),
@@ -114,6 +117,13 @@ impl<T: Table> TableWriter<T> {
             bytes: 0,
             written: Written::default(),
         }
+    }
+
+    /// Has parts written by another thread. Failures may then be told by a later call, and
+    /// [`Background::settle`] by whoever started it must end the writing.
+    pub(crate) fn in_background(mut self, background: &Arc<Background>) -> Self {
+        self.background = Some(Arc::clone(background));
+        self
     }
 
     /// Adds a row. Parts are written when a limit is reached.
@@ -217,9 +227,13 @@ impl<T: Table> TableWriter<T> {
                 break path;
             }
         };
-        self.format.write(&*self.disk, &path, T::finish(&mut open.builder))?;
         self.written.parts += 1;
-        Ok(())
+        let (format, disk) = (Arc::clone(&self.format), Arc::clone(&self.disk));
+        let mut job = move || format.write(&*disk, &path, T::finish(&mut open.builder));
+        match &self.background {
+            Some(background) => background.write(Box::new(job)),
+            None => job(),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use ottoscope_wire::ja::{Ja3, Ja4};
-use ottoscope_wire::tls::{Carrier, Certificates, ClientHello, Handshake, ServerHello};
+use ottoscope_wire::tls::{Carrier, Certificates, ClientHello, Handshake, Named, ServerHello};
 use ottoscope_wire::tls::{handshake_type as kind, names, version};
 use ottoscope_wire::{Fields, Layer, Reason, WireError, ja};
 
@@ -91,8 +91,13 @@ impl Handshakes {
             {
                 Certificates::parse(body).and_then(|chain| {
                     self.certificate = true;
-                    self.emit(arrived, arrived.message.name(), None, &chain, out);
-                    { chain }.next().map_or(Ok(()), |leaf| keep_names(leaf, out))
+                    let mut said = Vec::new();
+                    let read = { chain }
+                        .next()
+                        .map_or(Ok(()), |leaf| names(leaf, &mut |name| said.push(name.to_owned())));
+                    let told = Named { count: chain.count(), names: &said };
+                    self.emit(arrived, arrived.message.name(), None, &told, out);
+                    if keep_names(&said, out) { read } else { Err(too_many()) }
                 })
             }
             _ => Ok(()),
@@ -236,21 +241,26 @@ fn alpn(name: &[u8]) -> Option<Box<str>> {
     Some(name.into())
 }
 
-/// Keeps the names of the server's certificate: lower case, each once, not too many.
-fn keep_names(leaf: &[u8], out: &mut Emit<'_>) -> Result<(), WireError> {
+fn too_many() -> WireError {
+    WireError::new(Layer::Tls, 0, Reason::TooLarge)
+}
+
+/// Keeps the names of the server's certificate: lower case, each once, not too many. False if
+/// there were more.
+fn keep_names(said: &[String], out: &mut Emit<'_>) -> bool {
     let facts = out.facts.tls_mut();
     let mut kept = std::mem::take(&mut facts.certificate_names).into_string();
     let mut places: Vec<Range<usize>> = Vec::new();
-    let mut more = false;
-    let read = names(leaf, &mut |name| {
+    let mut all = true;
+    for name in said {
         let name = name.trim();
         let sane = !name.is_empty() && name.len() <= 255 && !name.chars().any(char::is_control);
         if !sane || places.iter().any(|place| kept[place.clone()].eq_ignore_ascii_case(name)) {
-            return;
+            continue;
         }
         if places.len() == MAX_NAMES {
-            more = true;
-            return;
+            all = false;
+            break;
         }
         if !kept.is_empty() {
             kept.push(',');
@@ -259,7 +269,7 @@ fn keep_names(leaf: &[u8], out: &mut Emit<'_>) -> Result<(), WireError> {
         kept.push_str(name);
         kept[start..].make_ascii_lowercase();
         places.push(start..kept.len());
-    });
+    }
     facts.certificate_names = kept.into();
-    if more { Err(WireError::new(Layer::Tls, 0, Reason::TooLarge)) } else { read }
+    all
 }

@@ -12,7 +12,7 @@ use ottoscope_catalog::{
 };
 use ottoscope_flow::{FlowId, Span};
 
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::layout::{PartNames, TABLES};
 use crate::merge::Merged;
 use crate::replace;
@@ -21,7 +21,7 @@ use crate::table::Table;
 use crate::tables::{LabelRow, Labels, Users};
 use crate::users::{Activity, Sessions};
 use crate::writer::TableWriter;
-use views::FlowView;
+use views::{PlaceView, UseView};
 
 /// How long before the first and after the last labelled flow at a server others are believed
 /// to be the same app's: addresses change hands.
@@ -70,54 +70,75 @@ pub fn label(
     let tables = study.root().join(TABLES);
     let options = study.config().write_options();
     let folder = replace::begin(&tables, Labels::INFO.name)?;
-    let mut labels = TableWriter::<Labels>::new(&folder, names.clone(), options.clone());
+    let labels = TableWriter::<Labels>::new(&folder, names.clone(), options.clone());
     let folder = replace::begin(&tables, Users::INFO.name)?;
-    let mut users = TableWriter::<Users>::new(&folder, names.clone(), options);
+    let users = TableWriter::<Users>::new(&folder, names.clone(), options);
 
-    let mut summary = LabelSummary::default();
-    let mut count = 0;
+    // Users need nothing of the labels: both at once.
+    let (summary, sessions) = std::thread::scope(|scope| {
+        let sessions = scope.spawn(|| sessions(study, users));
+        let summary = judge(study, catalog, config, labels);
+        (summary, sessions.join().map_err(|_| StoreError::Worker).flatten())
+    });
+    let mut summary = summary?;
+    summary.sessions = sessions?;
+    replace::commit(&tables, Labels::INFO.name)?;
+    replace::commit(&tables, Users::INFO.name)?;
+    Ok(summary)
+}
+
+/// Joins flows to users' sessions; returns how many there are.
+fn sessions(study: &Study, mut users: TableWriter<Users>) -> Result<u64> {
     let mut sessions = Sessions::new(study.config().flow.user_idle.0);
+    let mut flows = Merged::<UseView>::open(&study.table("flows"))?;
+    while let Some(row) = flows.row() {
+        let activity = Activity {
+            client: row.client,
+            first: row.first,
+            last: row.last,
+            packets: row.packets_up + row.packets_down,
+            bytes_up: row.bytes_up,
+            bytes_down: row.bytes_down,
+        };
+        sessions.flow(&activity, &mut |row| users.append(row))?;
+        flows.advance()?;
+    }
+    sessions.finish(&mut |row| users.append(row))?;
+    Ok(users.finish()?.rows)
+}
+
+/// Labels every flow.
+fn judge(
+    study: &Study,
+    catalog: Arc<Catalog>,
+    config: LabelerConfig,
+    mut labels: TableWriter<Labels>,
+) -> Result<LabelSummary> {
+    let mut summary = LabelSummary::default();
     let with_feedback = config.feedback;
     let mut feedback = Feedback::new(FEEDBACK_WINDOW, FEEDBACK_PLACES);
     let mut without = Bits::default();
     let mut found = Vec::new();
     let mut labeler = Labeler::new(catalog, config);
-    walk::walk(
-        study,
-        &mut labeler,
-        |row| {
-            count += 1;
-            let activity = Activity {
-                client: row.client,
-                first: row.first,
-                last: row.last,
-                packets: row.packets_up + row.packets_down,
-                bytes_up: row.bytes_up,
-                bytes_down: row.bytes_down,
-            };
-            sessions.flow(&activity, &mut |row| users.append(row))
-        },
-        |labeler, index, flow| {
-            labeler.flow(flow, &mut found);
-            if with_feedback {
-                feedback.learn(flow, &found);
-            }
-            if found.is_empty() {
-                without.set(index);
-            }
-            write(&mut labels, flow, &found)?;
-            summary.add(&found);
-            Ok(())
-        },
-    )?;
-    sessions.finish(&mut |row| users.append(row))?;
-    summary.flows = count;
-    if with_feedback {
-        let mut flows = Merged::<FlowView>::open(&study.table("flows"), |row| row.flow)?;
+    summary.flows = walk::walk(study, &mut labeler, |labeler, index, flow| {
+        labeler.flow(flow, &mut found);
+        if with_feedback {
+            feedback.learn(flow, &found);
+        }
+        if found.is_empty() && Feedback::may_label(flow) {
+            without.set(index);
+        }
+        write(&mut labels, flow, &found)?;
+        summary.add(&found);
+        Ok(())
+    })?;
+    drop(labeler);
+    if with_feedback && !feedback.is_empty() {
+        let mut flows = Merged::<PlaceView>::open(&study.table("flows"))?;
         let mut index = 0;
         while let Some(row) = flows.row() {
             if without.get(index) {
-                let flow = walk::evidence(&row);
+                let flow = walk::place(&row);
                 found.clear();
                 found.extend(feedback.label(&flow));
                 write(&mut labels, &flow, &found)?;
@@ -128,9 +149,6 @@ pub fn label(
         }
     }
     labels.finish()?;
-    summary.sessions = users.finish()?.rows;
-    replace::commit(&tables, Labels::INFO.name)?;
-    replace::commit(&tables, Users::INFO.name)?;
     Ok(summary)
 }
 
@@ -145,18 +163,13 @@ pub fn explain(
     let mut labeler = Labeler::new(catalog, config);
     let mut explanation = None;
     let mut found = Vec::new();
-    walk::walk(
-        study,
-        &mut labeler,
-        |_| Ok(()),
-        |labeler, _, evidence| {
-            if evidence.flow == flow && explanation.is_none() {
-                explanation = Some(labeler.explain(evidence));
-            }
-            labeler.flow(evidence, &mut found);
-            Ok(())
-        },
-    )?;
+    walk::walk(study, &mut labeler, |labeler, _, evidence| {
+        if evidence.flow == flow && explanation.is_none() {
+            explanation = Some(labeler.explain(evidence));
+        }
+        labeler.flow(evidence, &mut found);
+        Ok(())
+    })?;
     Ok(explanation)
 }
 

@@ -6,7 +6,7 @@ use crate::column::Text;
 use crate::table::table;
 
 table! {
-    /// What labels and users rest on.
+    /// What labels rest on.
     pub(super) FlowView(FlowViewRow, FlowViewBuilder, FlowViewColumns) = "flows" by first, flow {
         /// As in `flows`.
         flow: u64,
@@ -25,14 +25,6 @@ table! {
         /// As in `flows`.
         server_port: u16,
         /// As in `flows`.
-        packets_up: u64,
-        /// As in `flows`.
-        packets_down: u64,
-        /// As in `flows`.
-        bytes_up: u64,
-        /// As in `flows`.
-        bytes_down: u64,
-        /// As in `flows`.
         protocol: Option<Text>,
         /// As in `flows`.
         server_name: Option<Text>,
@@ -46,6 +38,49 @@ table! {
         signature: Option<Text>,
         /// As in `flows`.
         signature_broken: bool,
+    }
+}
+
+table! {
+    /// What feedback asks of a flow.
+    pub(super) PlaceView(PlaceViewRow, PlaceViewBuilder, PlaceViewColumns) = "flows"
+        by first, flow {
+        /// As in `flows`.
+        flow: u64,
+        /// As in `flows`.
+        first: Timestamp,
+        /// As in `flows`.
+        last: Timestamp,
+        /// As in `flows`.
+        transport: Text,
+        /// As in `flows`.
+        client: Text,
+        /// As in `flows`.
+        server: Text,
+        /// As in `flows`.
+        server_port: u16,
+    }
+}
+
+table! {
+    /// What users' sessions rest on.
+    pub(super) UseView(UseViewRow, UseViewBuilder, UseViewColumns) = "flows" by first, flow {
+        /// As in `flows`.
+        flow: u64,
+        /// As in `flows`.
+        first: Timestamp,
+        /// As in `flows`.
+        last: Timestamp,
+        /// As in `flows`.
+        client: Text,
+        /// As in `flows`.
+        packets_up: u64,
+        /// As in `flows`.
+        packets_down: u64,
+        /// As in `flows`.
+        bytes_up: u64,
+        /// As in `flows`.
+        bytes_down: u64,
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use ottoscope_catalog::{FlowEvidence, Labeler, NameLearned, Names};
 use ottoscope_flow::{FlowId, Timestamp, Transport};
 
-use super::views::{DnsView, DnsViewRow, FlowView, FlowViewRow};
+use super::views::{DnsView, DnsViewRow, FlowView, FlowViewRow, PlaceViewRow};
 use crate::error::Result;
 use crate::merge::Merged;
 use crate::pseudonym::address_key;
@@ -32,16 +32,15 @@ struct Waiting {
 }
 
 /// Reads a study once. `each` is called for every flow, with its place in the order of first
-/// packets; flows of name resolution come late, at their end. `seen` is called for every row
-/// of `flows` in order.
+/// packets; flows of name resolution come late, at their end. How many flows there are is
+/// returned.
 pub(super) fn walk(
     study: &Study,
     labeler: &mut Labeler,
-    mut seen: impl FnMut(&FlowViewRow<'_>) -> Result<()>,
     mut each: impl FnMut(&mut Labeler, u64, &FlowEvidence<'_>) -> Result<()>,
-) -> Result<()> {
-    let mut flows = Merged::<FlowView>::open(&study.table("flows"), |row| row.flow)?;
-    let mut answers = Merged::<DnsView>::open(&study.table("dns"), |row| row.flow)?;
+) -> Result<u64> {
+    let mut flows = Merged::<FlowView>::open(&study.table("flows"))?;
+    let mut answers = Merged::<DnsView>::open(&study.table("dns"))?;
     let mut resolving = Resolving::default();
     let mut index = 0;
     loop {
@@ -61,7 +60,6 @@ pub(super) fn walk(
             answers.advance()?;
         } else {
             if let Some(row) = flows.row() {
-                seen(&row)?;
                 match resolver(row.protocol) {
                     Some(protocol) => {
                         if let Some(full) = resolving.wait(index, &row, protocol) {
@@ -75,7 +73,8 @@ pub(super) fn walk(
             flows.advance()?;
         }
     }
-    resolving.end_all(&mut |w| w.judge(labeler, &mut each))
+    resolving.end_all(&mut |w| w.judge(labeler, &mut each))?;
+    Ok(index)
 }
 
 /// The name of a protocol that resolves names.
@@ -143,6 +142,17 @@ pub(super) fn evidence<'a>(row: &FlowViewRow<'a>) -> FlowEvidence<'a> {
             transport(row.transport),
         )
     }
+}
+
+/// What feedback is told of a row.
+pub(super) fn place<'a>(row: &PlaceViewRow<'a>) -> FlowEvidence<'a> {
+    FlowEvidence::bare(
+        FlowId(row.flow),
+        (row.first, row.last),
+        row.client,
+        (server_key(row.server), row.server_port),
+        transport(row.transport),
+    )
 }
 
 /// Flows of name resolution that are not over.

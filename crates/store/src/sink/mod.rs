@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ottoscope_flow::dissector::rtp_stream::RtpStream;
 use ottoscope_flow::{Anomaly, Bin, Body, Flow, Message, Sink, Timestamp, Transport};
 
+use crate::background::Background;
 use crate::error::{Result, StoreError};
 use crate::layout::PartNames;
 use crate::pseudonym::{AddressText, Pseudonyms};
@@ -27,6 +28,7 @@ pub struct StoreSink {
     rtp: TableWriter<Rtp>,
     bins: TableWriter<Bins>,
     anomalies: TableWriter<Anomalies>,
+    background: Arc<Background>,
     names: Pseudonyms,
     captures: Arc<[String]>,
     head_bytes: usize,
@@ -47,13 +49,15 @@ impl StoreSink {
         captures: Arc<[String]>,
     ) -> Self {
         let keep = &study.config().keep;
+        let background = Background::start();
         StoreSink {
-            flows: study.writer(names.clone()),
-            messages: study.writer(names.clone()),
-            dns: study.writer(names.clone()),
-            rtp: study.writer(names.clone()),
-            bins: study.writer(names.clone()),
-            anomalies: study.writer(names.clone()),
+            flows: study.writer(names.clone()).in_background(&background),
+            messages: study.writer(names.clone()).in_background(&background),
+            dns: study.writer(names.clone()).in_background(&background),
+            rtp: study.writer(names.clone()).in_background(&background),
+            bins: study.writer(names.clone()).in_background(&background),
+            anomalies: study.writer(names.clone()).in_background(&background),
+            background,
             names: pseudonyms.clone(),
             captures,
             head_bytes: keep.head_bytes.0.min(65_535) as usize,
@@ -67,14 +71,16 @@ impl StoreSink {
 
     /// Writes what is still in memory; says what was written to each table.
     pub fn finish(self) -> Result<Vec<(&'static str, Written)>> {
-        Ok(vec![
+        let written = vec![
             (Flows::INFO.name, self.flows.finish()?),
             (Messages::INFO.name, self.messages.finish()?),
             (Dns::INFO.name, self.dns.finish()?),
             (Rtp::INFO.name, self.rtp.finish()?),
             (Bins::INFO.name, self.bins.finish()?),
             (Anomalies::INFO.name, self.anomalies.finish()?),
-        ])
+        ];
+        self.background.settle()?;
+        Ok(written)
     }
 
     /// Writes everything that is held, so that readers see it: live runs call it now and then.
@@ -84,7 +90,8 @@ impl StoreSink {
         self.dns.flush_all()?;
         self.rtp.flush_all()?;
         self.bins.flush_all()?;
-        self.anomalies.flush_all()
+        self.anomalies.flush_all()?;
+        self.background.settle()
     }
 
     /// Writes the largest part of all tables until what is held fits.
@@ -193,6 +200,10 @@ fn micros(nanos: Option<u64>) -> Option<f64> {
 
 impl Sink for StoreSink {
     type Error = StoreError;
+
+    fn end(&mut self) -> Result<()> {
+        self.flush()
+    }
 
     fn flow(&mut self, flow: &Flow) -> Result<()> {
         let facts = &flow.facts;

@@ -84,6 +84,22 @@ impl Fields for Certificates<'_> {
     }
 }
 
+/// Certificates whose leaf's names were read before: they are what costs.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    /// How many certificates there are.
+    pub count: usize,
+    /// What [`names`] gave, in that order.
+    pub names: &'a [String],
+}
+
+impl Fields for Named<'_> {
+    fn fields(&self, each: &mut dyn FnMut(&'static str, Value<'_>)) {
+        each("certificates", Value::Number(self.count as u64));
+        self.names.iter().for_each(|name| each("name", Value::Text(name)));
+    }
+}
+
 /// An unsigned certificate with the given names, for synthesis and tests: right in form,
 /// trusted by nobody.
 pub fn synthesise(common_name: &str, dns_names: &[&str]) -> Vec<u8> {

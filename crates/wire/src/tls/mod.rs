@@ -13,7 +13,7 @@ pub mod handshake;
 pub mod record;
 pub mod server_hello;
 
-pub use certificate::{Certificates, names};
+pub use certificate::{Certificates, Named, names};
 pub use client_hello::{Carrier, ClientHello, ClientHelloRepr};
 pub use handshake::Handshake;
 pub use record::{Alert, Record};
