@@ -51,12 +51,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
     for (counts, summary) in outcome.workers {
         println!(
-            "packets={} FLOWS={} messages={} peak={} bytes_per_entry={}",
+            "packets={} FLOWS={} messages={} peak={} bytes_per_flow={} peak_bytes={}",
             counts.packets,
             counts.flows,
             counts.messages,
             summary.peak_flows,
-            summary.bytes_per_entry
+            summary.bytes_per_flow,
+            summary.peak_bytes
         );
     }
     Ok(())

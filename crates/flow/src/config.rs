@@ -23,8 +23,11 @@ pub struct Config {
     pub stream_buffer: usize,
     /// Most bytes buffered over all flows of a worker; the oldest buffers go first.
     pub total_buffer: usize,
-    /// Most concurrent flows of a worker; the longest silent go first.
+    /// Most concurrent flows of a worker; those that would expire next go first.
     pub max_flows: usize,
+    /// Most bytes of a worker's flows with all that belongs to them, about; again those that
+    /// would expire next go first.
+    pub memory: usize,
     /// Whether payload is read at all; without, flows are only counted.
     pub dissect: bool,
     /// Whether [`crate::Sink::bin`] is called.
@@ -47,6 +50,7 @@ impl Default for Config {
             stream_buffer: 64 * 1024,
             total_buffer: 256 * 1024 * 1024,
             max_flows: 16_000_000,
+            memory: usize::MAX,
             dissect: true,
             bins: true,
             every_packet: false,

@@ -27,6 +27,9 @@ use session::Session;
 /// Rows of anomalies a worker hands over; what comes on top is counted.
 const ANOMALY_ROWS: u64 = 100_000;
 
+/// Bytes of a flow's entry, its slot in the index, of which half are free, and its timer.
+const PER_FLOW: usize = size_of::<Entry>() + 2 * size_of::<u64>() + size_of::<Timer>();
+
 /// A frame as captured.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
@@ -88,12 +91,15 @@ pub struct Summary {
     pub anomalies: u64,
     /// Anomalies beyond the limit, only counted.
     pub anomalies_dropped: u64,
-    /// Flows ended early to stay within [`Config::max_flows`].
+    /// Flows ended early to stay within [`Config::max_flows`] and [`Config::memory`].
     pub evicted: u64,
     /// Most flows held at once.
     pub peak_flows: u64,
-    /// Bytes of the inline part of a flow in the table.
-    pub bytes_per_entry: u64,
+    /// Most bytes that flows with their readers and buffers took at once, about.
+    pub peak_bytes: u64,
+    /// Bytes that a flow takes of which nothing but counters is kept: its entry, its place in
+    /// the index and its timer.
+    pub bytes_per_flow: u64,
 }
 
 /// A flow table with dissectors, fed frame by frame. One to a worker; `S` receives the results.
@@ -132,7 +138,7 @@ impl<S: Sink> Engine<S> {
             defrag: Defrag::default(),
             buffered: 0,
             scratch: blank(),
-            summary: Summary { bytes_per_entry: size_of::<Entry>() as u64, ..Summary::default() },
+            summary: Summary { bytes_per_flow: PER_FLOW as u64, ..Summary::default() },
             capture: 0,
         }
     }
@@ -354,8 +360,10 @@ impl<S: Sink> Engine<S> {
         packet: &Packet<'_>,
         at: Timestamp,
     ) -> Result<u32, S::Error> {
-        if self.index.len() >= self.config.max_flows {
-            self.evict()?;
+        while self.index.len() >= self.config.max_flows || self.held() > self.config.memory {
+            if !self.evict()? {
+                break;
+            }
         }
         let mut entry = Entry::new(key, forward, packet, at, &self.config);
         let due = at + entry.timeout(&self.config);
@@ -371,20 +379,35 @@ impl<S: Sink> Engine<S> {
         self.wheel.insert((slot, self.entries[slot as usize].generation), due.seconds() + 1);
         self.index.insert(hash, slot);
         self.summary.peak_flows = self.summary.peak_flows.max(self.index.len() as u64);
+        self.summary.peak_bytes = self.summary.peak_bytes.max(self.held() as u64);
         Ok(slot)
     }
 
-    /// Ends the flows that would expire next, to make room.
-    fn evict(&mut self) -> Result<(), S::Error> {
-        let mut due = Vec::new();
-        self.wheel.next_due(&mut due);
-        for (slot, generation) in due {
-            if self.entries[slot as usize].generation == generation {
-                self.summary.evicted += 1;
-                self.end(slot, FlowEnd::Evicted)?;
+    /// Bytes that the flows take, about.
+    fn held(&self) -> usize {
+        self.index.len() * PER_FLOW + self.cold.bytes() + self.buffered
+    }
+
+    /// Ends the flow that would expire next, to make room: closed ones wait a minute at most,
+    /// and of the others it is the longest silent. False if there is none.
+    fn evict(&mut self) -> Result<bool, S::Error> {
+        while let Some((timer, second)) = self.wheel.next_due() {
+            let (slot, generation) = timer;
+            let entry = &self.entries[slot as usize];
+            if entry.generation != generation {
+                continue;
             }
+            let due = (entry.last + entry.timeout(&self.config)).seconds() + 1;
+            if due > second && self.wheel.reaches(second + 1) {
+                // Packets came since it was put there.
+                self.wheel.insert(timer, due.max(second + 1));
+                continue;
+            }
+            self.summary.evicted += 1;
+            self.end(slot, FlowEnd::Evicted)?;
+            return Ok(true);
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Takes a flow out of the table and hands it over.

@@ -674,36 +674,49 @@ impl Entry {
 const POOLED: usize = 4096;
 
 /// Boxes to use again: flows come and go faster than an allocator is asked gladly.
-pub(crate) struct Pool<T>(#[allow(clippy::vec_box)] Vec<Box<T>>); // what flows hold are boxes
+pub(crate) struct Pool<T> {
+    #[allow(clippy::vec_box)] // what flows hold are boxes
+    kept: Vec<Box<T>>,
+    /// Boxes that flows hold.
+    out: usize,
+}
 
 impl<T: Default> Pool<T> {
     /// An empty box.
     #[allow(clippy::unnecessary_box_returns)] // the box is what is used again
     pub(crate) fn take(&mut self) -> Box<T> {
-        self.0.pop().unwrap_or_default()
+        self.out += 1;
+        self.kept.pop().unwrap_or_default()
     }
 
     /// Takes a box back; what it holds goes.
     fn give(&mut self, mut one: Box<T>) {
-        if self.0.len() < POOLED {
+        self.out -= 1;
+        if self.kept.len() < POOLED {
             *one = T::default();
-            self.0.push(one);
+            self.kept.push(one);
         }
+    }
+
+    /// Bytes of the boxes that flows hold, and `more` of each for what they point to.
+    fn bytes(&self, more: usize) -> usize {
+        self.out * (size_of::<T>() + more)
     }
 }
 
 impl<T> Default for Pool<T> {
     fn default() -> Self {
-        Pool(Vec::new())
+        Pool { kept: Vec::new(), out: 0 }
     }
 }
 
 impl Pool<Live> {
     /// Takes a box back, which keeps the memory of its streams.
     pub(crate) fn give_back(&mut self, mut live: Box<Live>) {
-        if self.0.len() < POOLED {
+        self.out -= 1;
+        if self.kept.len() < POOLED {
             live.clear();
-            self.0.push(live);
+            self.kept.push(live);
         }
     }
 }
@@ -718,6 +731,12 @@ pub(crate) struct Cold {
 }
 
 impl Cold {
+    /// Bytes of what flows hold beside their entries, about: names and fingerprints are some
+    /// hundred bytes, and a reader is mostly two streams and a TLS handshake.
+    pub(crate) fn bytes(&self) -> usize {
+        self.details.bytes(112) + self.handshakes.bytes(16) + self.lives.bytes(288)
+    }
+
     /// The flow's cold part.
     pub(crate) fn detail<'a>(&mut self, place: &'a mut Option<Box<Detail>>) -> &'a mut Detail {
         place.get_or_insert_with(|| self.details.take())

@@ -25,11 +25,18 @@ pub(crate) struct Wheel {
     /// The clock in seconds; `None` before the first packet.
     now: Option<i64>,
     strays: u32,
+    /// No slot before this second has a timer.
+    least: i64,
 }
 
 impl Wheel {
     pub(crate) fn new() -> Self {
-        Wheel { slots: (0..SLOTS).map(|_| Vec::new()).collect(), now: None, strays: 0 }
+        Wheel {
+            slots: (0..SLOTS).map(|_| Vec::new()).collect(),
+            now: None,
+            strays: 0,
+            least: i64::MAX,
+        }
     }
 
     /// The clock in seconds.
@@ -41,7 +48,13 @@ impl Wheel {
     pub(crate) fn insert(&mut self, timer: Timer, second: i64) {
         let now = self.now();
         let second = second.clamp(now + 1, now + SLOTS - 1);
+        self.least = self.least.min(second);
         self.slots[second.rem_euclid(SLOTS) as usize].push(timer);
+    }
+
+    /// Whether a timer may stand under this second.
+    pub(crate) fn reaches(&self, second: i64) -> bool {
+        second < self.now() + SLOTS
     }
 
     /// Whether a packet at `second` moves the clock to a later second. Backward steps within
@@ -83,22 +96,44 @@ impl Wheel {
         self.now = Some(second);
     }
 
-    /// Takes out the entries of the slot that fires next, for eviction.
-    pub(crate) fn next_due(&mut self, due: &mut Vec<Timer>) {
+    /// Takes out a timer that fires next, with its second, for eviction.
+    pub(crate) fn next_due(&mut self) -> Option<(Timer, i64)> {
         let now = self.now();
-        for i in 1..=SLOTS {
-            let slot = &mut self.slots[(now + i).rem_euclid(SLOTS) as usize];
-            if !slot.is_empty() {
-                due.append(slot);
-                return;
+        let from = self.least.clamp(now + 1, now + SLOTS);
+        for second in from..now + SLOTS {
+            if let Some(timer) = self.slots[second.rem_euclid(SLOTS) as usize].pop() {
+                self.least = second;
+                return Some((timer, second));
             }
         }
+        self.least = i64::MAX;
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_due_comes_first() {
+        let mut wheel = Wheel::new();
+        step(&mut wheel, 1000);
+        for (entry, second) in [(1, 1060), (2, 1010), (3, 1060), (4, 90_000)] {
+            wheel.insert((entry, 0), second);
+        }
+        let mut order = || wheel.next_due().map(|((entry, _), second)| (entry, second));
+        assert_eq!(order(), Some((2, 1010)));
+        assert_eq!(order(), Some((3, 1060)));
+        wheel.insert((5, 0), 1020);
+        let mut order = || wheel.next_due().map(|((entry, _), second)| (entry, second));
+        assert_eq!(order(), Some((5, 1020)));
+        assert_eq!(order(), Some((1, 1060)));
+        assert_eq!(order(), Some((4, 1000 + SLOTS - 1)));
+        assert_eq!(order(), None);
+        wheel.insert((6, 0), 1003);
+        assert_eq!(wheel.next_due(), Some(((6, 0), 1003)));
+    }
 
     fn step(wheel: &mut Wheel, second: i64) -> Vec<u32> {
         let mut fired = Vec::new();

@@ -84,6 +84,10 @@ pub(crate) struct RunArgs {
     /// Worker threads; the tables are the same for any number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: Option<u16>,
+    /// Most memory for reading and labelling, about, as in 512MiB or 4GiB: flows that would
+    /// expire next go first, and the run's record counts them
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) memory: Option<u64>,
     /// How client addresses are kept (a new study; default pseudonym)
     #[arg(long, value_enum, value_name = "HOW")]
     pub(crate) client_addresses: Option<ClientAddresses>,
@@ -332,6 +336,10 @@ fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
         digits.trim().parse().map_err(|_| "write a time such as 60s, 10m or 2h".to_owned())?;
     std::time::Duration::try_from_secs_f64(number * factor)
         .map_err(|_| "the time must be positive".into())
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    text.parse::<ottoscope_store::Size>().map(|size| size.0).map_err(|e| e.to_string())
 }
 
 /// Reads RFC 3339, a date, or seconds since 1970 into nanoseconds.

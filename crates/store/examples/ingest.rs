@@ -12,7 +12,7 @@ use ottoscope_catalog::{Catalog, LabelerConfig};
 use ottoscope_flow::capture::{Captures, Input, Options, Packets};
 use ottoscope_flow::dissector::signature::SignatureSet;
 use ottoscope_flow::run::run;
-use ottoscope_store::{Outcome, Run, StoreSink, Study, label};
+use ottoscope_store::{Outcome, Run, StoreSink, Study, label, peak_memory};
 
 #[allow(clippy::print_stdout, clippy::disallowed_methods)] // what an example may do
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,7 +22,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let inputs: Vec<Input> = captures.iter().map(|path| Input::from(Path::new(path))).collect();
     let mut captures = Captures::open(&inputs, Options::default())?;
-    let study = Study::open_or_create(Path::new(study), &[])?;
+    let workers = workers.parse()?;
+    let mut study = Study::open_or_create(Path::new(study), &[])?;
+    study.share_out(workers, None)?;
     let lock = study.lock()?;
     let (secret, _) = study.secret()?;
     let catalog = Arc::new(Catalog::load(true, &[])?);
@@ -35,29 +37,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         captures.infos().iter().map(|info| info.path.display().to_string()).collect();
 
     let started = Instant::now();
-    let outcome =
-        run(&mut captures, &study.engine(&secret), &signatures, workers.parse()?, |index| {
-            StoreSink::new(
-                &study,
-                &record.part_names(index as u32),
-                &pseudonyms,
-                Arc::clone(&paths),
-            )
-        })?;
-    let read = started.elapsed();
+    let outcome = run(&mut captures, &study.engine(&secret), &signatures, workers, |index| {
+        StoreSink::new(&study, &record.part_names(index as u32), &pseudonyms, Arc::clone(&paths))
+    })?;
     for (sink, summary) in outcome.workers {
         let written = sink.finish()?;
-        println!("{} flows, {} messages; {written:?}", summary.flows, summary.messages);
+        println!("{summary:?} {written:?}");
     }
-    let finished = started.elapsed();
+    let (finished, peak) = (started.elapsed(), peak_memory());
     let names = record.part_names(0);
     let summary = label(&study, &lock, catalog, LabelerConfig::default(), &names)?;
     println!(
-        "read {:.2} s, last parts {:.2} s, {} labels {:.2} s",
-        read.as_secs_f64(),
-        (finished - read).as_secs_f64(),
+        "tables in {:.2} s and {} MB, {} labels in {:.2} s and {} MB",
+        finished.as_secs_f64(),
+        peak.unwrap_or(0) >> 20,
         summary.labels,
-        (started.elapsed() - finished).as_secs_f64()
+        started.elapsed().saturating_sub(finished).as_secs_f64(),
+        peak_memory().unwrap_or(0) >> 20
     );
     record.finish(Outcome::Done, now())?;
     Ok(())

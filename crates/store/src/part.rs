@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use arrow::array::{ArrayRef, AsArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::{SchemaRef, TimestampNanosecondType, UInt64Type};
 use arrow::error::ArrowError;
@@ -173,7 +173,11 @@ fn sort(
     let mut rows: Vec<u32> = (0..count).collect();
     rows.sort_unstable_by_key(|&i| order(i));
     let rows = UInt32Array::from(rows);
-    columns.iter().map(|c| take(c, &rows, None)).collect()
+    let sorted = |column: ArrayRef| {
+        // What is missing everywhere is in order as it is; what was copied goes at once.
+        if column.null_count() == column.len() { Ok(column) } else { take(&column, &rows, None) }
+    };
+    columns.into_iter().map(sorted).collect()
 }
 
 /// The schema version and table in a part's metadata.

@@ -25,6 +25,7 @@ pub static DNS: Protocol = Protocol {
     reference: "RFC 1035, RFC 6891, RFC 9460",
     transports: &[Transport::Udp, Transport::Tcp],
     shared: false,
+    first: |_, _| true,
     probe: probe_dns,
     open: || Box::new(Dns { protocol: "dns", begun: false }),
 };
@@ -36,6 +37,7 @@ pub static MDNS: Protocol = Protocol {
     reference: "RFC 6762",
     transports: &[Transport::Udp],
     shared: false,
+    first: |_, _| true,
     probe: |probe| on_port(probe, MDNS_PORT),
     open: || Box::new(Dns { protocol: "mdns", begun: false }),
 };
@@ -47,6 +49,7 @@ pub static LLMNR: Protocol = Protocol {
     reference: "RFC 4795",
     transports: &[Transport::Udp],
     shared: false,
+    first: |_, _| true,
     probe: |probe| on_port(probe, LLMNR_PORT),
     open: || Box::new(Dns { protocol: "llmnr", begun: false }),
 };

@@ -17,6 +17,7 @@ pub static PROTOCOL: Protocol = Protocol {
     reference: "RFC 4347, RFC 6347, RFC 9147",
     transports: &[Transport::Udp],
     shared: true,
+    first: |_, byte| matches!(byte, 20..=63),
     probe,
     open: || Box::new(Media::default()),
 };

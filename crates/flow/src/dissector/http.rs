@@ -24,6 +24,7 @@ pub static PROTOCOL: Protocol = Protocol {
     reference: "RFC 9110, RFC 9112",
     transports: &[Transport::Tcp],
     shared: false,
+    first: |_, byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'),
     probe: |probe| match http::start(probe.bytes) {
         Start::Request | Start::Response => Match::Yes,
         Start::Unsure => Match::Maybe,

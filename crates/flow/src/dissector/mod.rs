@@ -21,6 +21,8 @@ mod testing;
 pub mod tls;
 pub mod xmpp;
 
+use std::sync::LazyLock;
+
 use crate::model::{Body, Direction, Facts, NameSource, Transport};
 use crate::time::Timestamp;
 use ottoscope_wire::WireError;
@@ -64,6 +66,9 @@ pub struct Protocol {
     /// Many apps use it, and mark it each in their own way: catalogue signatures look at its
     /// datagrams too.
     pub shared: bool,
+    /// Whether it may begin with this byte. Where it can't, [`Protocol::probe`] says no, and is
+    /// not asked: a flow's first byte leaves a few candidates of all protocols.
+    pub first: fn(Transport, u8) -> bool,
     /// Recognises first bytes; total on any input. Ask by [`Protocol::ask`].
     pub probe: fn(&Probe<'_>) -> Match,
     /// Opens a dissector for one flow.
@@ -73,9 +78,32 @@ pub struct Protocol {
 impl Protocol {
     /// What [`Protocol::probe`] says, and no where the transport does not carry the protocol.
     pub fn ask(&self, probe: &Probe<'_>) -> Match {
-        if self.transports.contains(&probe.transport) { (self.probe)(probe) } else { Match::No }
+        if !self.transports.contains(&probe.transport) {
+            return Match::No;
+        }
+        let answer = (self.probe)(probe);
+        debug_assert!(
+            answer == Match::No
+                || probe.bytes.first().is_none_or(|byte| (self.first)(probe.transport, *byte)),
+            "{} says {answer:?} to a first byte that it ruled out: {:02x?}",
+            self.name,
+            probe.bytes.first(),
+        );
+        answer
     }
 }
+
+/// Which of [`ALL`], bit by index, may begin with a byte, by transport and byte.
+pub(crate) static BY_FIRST_BYTE: LazyLock<[[u64; 256]; 2]> = LazyLock::new(|| {
+    [Transport::Tcp, Transport::Udp].map(|transport| {
+        std::array::from_fn(|byte| {
+            let may = |protocol: &Protocol| {
+                protocol.transports.contains(&transport) && (protocol.first)(transport, byte as u8)
+            };
+            ALL.iter().enumerate().fold(0, |mask, (i, p)| mask | u64::from(may(p)) << i)
+        })
+    })
+});
 
 /// What a dissector says after some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

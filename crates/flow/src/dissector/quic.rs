@@ -19,6 +19,7 @@ pub static PROTOCOL: Protocol = Protocol {
     reference: "RFC 9000, RFC 9001, RFC 9369",
     transports: &[Transport::Udp],
     shared: false,
+    first: |_, byte| byte & 0x80 != 0 || byte & 0x8b == 0x09,
     probe,
     open: || Box::new(Quic::default()),
 };

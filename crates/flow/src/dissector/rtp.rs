@@ -20,6 +20,7 @@ pub static PROTOCOL: Protocol = Protocol {
     reference: "RFC 3550, RFC 3551, RFC 3711, RFC 7983",
     transports: &[Transport::Udp],
     shared: true,
+    first: |_, byte| byte & 0xef == 0x80,
     probe: |probe| if may_start(probe.bytes) { Match::Yes } else { Match::No },
     open: || Box::new(Media::default()),
 };
@@ -31,6 +32,7 @@ pub static RTCP: Protocol = Protocol {
     reference: "RFC 3550, RFC 3711, RFC 5761",
     transports: &[Transport::Udp],
     shared: true,
+    first: |_, byte| byte >> 6 == 2,
     probe: |probe| if Compound::new(probe.bytes).is_valid() { Match::Yes } else { Match::No },
     open: || Box::new(Media::default()),
 };

@@ -24,6 +24,7 @@ pub static PROTOCOL: Protocol = Protocol {
     reference: "RFC 1928, RFC 1929; the SOCKS 4 and 4a memos",
     transports: &[Transport::Tcp],
     shared: false,
+    first: |_, byte| matches!(byte, socks::V4 | socks::V5),
     probe,
     open: || Box::new(Socks::default()),
 };

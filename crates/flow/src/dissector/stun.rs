@@ -15,6 +15,8 @@ pub static PROTOCOL: Protocol = Protocol {
     reference: "RFC 3489, RFC 8489, RFC 8445, RFC 8656, RFC 4571",
     transports: &[Transport::Udp, Transport::Tcp],
     shared: true,
+    // Over TCP a frame's length may come first (RFC 4571).
+    first: |transport, byte| transport == Transport::Tcp || byte & 0x80 == 0,
     probe,
     open: || Box::new(Media::default()),
 };

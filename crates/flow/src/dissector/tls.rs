@@ -16,6 +16,7 @@ pub static PROTOCOL: Protocol = Protocol {
     reference: "RFC 2246, RFC 4346, RFC 5246, RFC 8446",
     transports: &[Transport::Tcp],
     shared: false,
+    first: |_, byte| byte == content::HANDSHAKE || byte & 0x80 != 0,
     probe,
     open: || Box::new(Tls::default()),
 };

@@ -13,6 +13,7 @@ pub static PROTOCOL: Protocol = Protocol {
     reference: "RFC 6120",
     transports: &[Transport::Tcp],
     shared: false,
+    first: |_, byte| byte == b'<' || byte.is_ascii_whitespace(),
     probe: |probe| match xmpp::begins(probe.bytes) {
         Some(true) => Match::Yes,
         Some(false) => Match::No,

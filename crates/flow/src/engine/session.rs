@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use ottoscope_wire::packet::{self, Packet};
 
-use crate::dissector::{ALL, Dissector, Emit, Match, Probe, Progress, signature::SignatureSet};
+use crate::dissector::{
+    ALL, BY_FIRST_BYTE, Dissector, Emit, Match, Probe, Progress, signature::SignatureSet,
+};
 use crate::entry::{Live, Reader};
 use crate::model::{Direction, Transport};
 use crate::stream::{Piece, Stream, Taken};
@@ -234,12 +236,15 @@ const SIGNATURE_BIT: usize = 63;
 /// The first protocol that knows the bytes, then the catalogue's signatures.
 fn find(probe: &Probe<'_>, no: &mut u64, signatures: &Arc<SignatureSet>) -> Option<Reader> {
     let mut open = false;
-    for (i, protocol) in ALL.iter().enumerate() {
-        if *no >> i & 1 == 1 {
-            continue;
-        }
-        match protocol.ask(probe) {
-            Match::Yes => return Some(Reader::Reading((protocol.open)(), i)),
+    let table = &BY_FIRST_BYTE[usize::from(probe.transport != Transport::Tcp)];
+    let may = probe.bytes.first().map_or(0, |byte| table[usize::from(*byte)]);
+    *no |= !may & ((1 << ALL.len()) - 1);
+    let mut asked = may & !*no;
+    while asked != 0 {
+        let i = asked.trailing_zeros() as usize;
+        asked &= asked - 1;
+        match ALL[i].ask(probe) {
+            Match::Yes => return Some(Reader::Reading((ALL[i].open)(), i)),
             Match::No => *no |= 1 << i,
             Match::Maybe => open = true,
         }

@@ -186,6 +186,36 @@ fn too_many_flows_evict_those_that_would_end_first() {
 }
 
 #[test]
+fn the_longest_silent_goes_first() {
+    let config = Config { max_flows: 3, ..Config::default() };
+    let mut engine = engine(&config, Shard::single());
+    for (at, port) in [(0, 1), (1000, 2), (2000, 3), (3000, 1), (4000, 4)] {
+        send(&mut engine, &Sent { port, ..udp(at, true) });
+    }
+    let (got, _) = engine.finish().unwrap();
+    let ends: Vec<_> = got.flows.iter().map(|f| (f.client_port, f.end)).collect();
+    assert_eq!(ends[0], (2, FlowEnd::Evicted));
+    assert!(ends[1..].iter().all(|(_, end)| *end == FlowEnd::CaptureEnd));
+}
+
+#[test]
+fn flows_stay_within_their_memory() {
+    let memory = 20_000;
+    let config = Config { memory, ..Config::default() };
+    let mut engine = engine(&config, Shard::single());
+    for i in 0..500 {
+        let syn = Sent { port: 1024 + i, ..tcp(i64::from(i), true, Tcp::SYN, 7, 0, b"") };
+        send(&mut engine, &syn);
+        send(&mut engine, &Sent { seq: 8, flags: Tcp::ACK, payload: b"\x16\x03\x01", ..syn });
+    }
+    let (got, summary) = engine.finish().unwrap();
+    assert_eq!(got.flows.len(), 500);
+    // What a flow learns after it began may exceed it by so much.
+    assert!(summary.peak_bytes < memory as u64 + 1000, "{}", summary.peak_bytes);
+    assert!(summary.evicted > 400 && summary.peak_flows > 10, "{summary:?}");
+}
+
+#[test]
 fn tunnels_are_kept_by_direction() {
     let mut engine = engine(&Config::default(), Shard::single());
     let outer = |up: bool, id| Encapsulation {

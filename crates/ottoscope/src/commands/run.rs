@@ -35,7 +35,8 @@ pub(crate) fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCod
     let progress = Arc::clone(&options.progress);
     // Captures first: a wrong path must not leave an empty study behind.
     let mut source = open_source(args, options)?;
-    let study = open_study(args)?;
+    let mut study = open_study(args)?;
+    study.share_out(workers(args), args.memory).map_err(stored)?;
     let lock = study.lock().map_err(stored)?;
     prepare(args, &study, &lock)?;
     let (secret, warning) = study.secret().map_err(stored)?;
@@ -131,8 +132,9 @@ fn count(infos: &[CaptureInfo], summaries: &[Summary], record: &mut Run) {
     record.count("anomalies beyond the limit", sum(|s| s.anomalies_dropped));
     record.count("flows evicted", sum(|s| s.evicted));
     record.count("most flows at once", sum(|s| s.peak_flows));
-    let bytes = summaries.first().map_or(0, |s| s.bytes_per_entry);
-    record.count("bytes of an idle flow in the table", bytes);
+    record.count("most bytes of flows at once", sum(|s| s.peak_bytes));
+    let bytes = summaries.first().map_or(0, |s| s.bytes_per_flow);
+    record.count("bytes of an idle flow", bytes);
 }
 
 /// The captures or the interface that the arguments name.
@@ -250,7 +252,12 @@ fn summarise(infos: &[CaptureInfo], summaries: &[Summary], took: std::time::Dura
 fn flows_only(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let stop = input::stop_flag();
     let mut source = open_source(args, Options { stop, ..Options::default() })?;
-    let config = ottoscope_flow::Config { bins: false, ..ottoscope_flow::Config::default() };
+    let config = ottoscope_flow::Config {
+        bins: false,
+        dissect: false,
+        head_bytes: 0,
+        ..ottoscope_flow::Config::default()
+    };
     let signatures = input::signatures(&input::catalog(&args.catalog)?)?;
     let outcome = run_engines(&mut *source, &config, &signatures, workers(args), |_| Nothing)
         .map_err(|e| anyhow::anyhow!("{e}"))

@@ -26,6 +26,8 @@ use views::{PlaceView, UseView};
 /// How long before the first and after the last labelled flow at a server others are believed
 /// to be the same app's: addresses change hands.
 const FEEDBACK_WINDOW: Span = Span::from_seconds(86_400);
+/// About what a remembered name or place costs.
+const BYTES_PER_NAME: usize = 300;
 /// Most servers and users that feedback remembers.
 const FEEDBACK_PLACES: usize = 1_000_000;
 
@@ -64,11 +66,13 @@ pub fn label(
     study: &Study,
     _lock: &StudyLock,
     catalog: Arc<Catalog>,
-    config: LabelerConfig,
+    mut config: LabelerConfig,
     names: &PartNames,
 ) -> Result<LabelSummary> {
+    let room = study.shares().names;
+    config.max_names = config.max_names.min(room / BYTES_PER_NAME).max(1);
     let tables = study.root().join(TABLES);
-    let options = study.config().write_options();
+    let options = study.write_options();
     let folder = replace::begin(&tables, Labels::INFO.name)?;
     let labels = TableWriter::<Labels>::new(&folder, names.clone(), options.clone());
     let folder = replace::begin(&tables, Users::INFO.name)?;
@@ -116,7 +120,8 @@ fn judge(
 ) -> Result<LabelSummary> {
     let mut summary = LabelSummary::default();
     let with_feedback = config.feedback;
-    let mut feedback = Feedback::new(FEEDBACK_WINDOW, FEEDBACK_PLACES);
+    let places = FEEDBACK_PLACES.min(study.shares().names / BYTES_PER_NAME);
+    let mut feedback = Feedback::new(FEEDBACK_WINDOW, places);
     let mut without = Bits::default();
     let mut found = Vec::new();
     let mut labeler = Labeler::new(catalog, config);

@@ -62,7 +62,7 @@ impl StoreSink {
             captures,
             head_bytes: keep.head_bytes.0.min(65_535) as usize,
             keep_messages: keep.messages,
-            limit: study.config().write_options().buffer_bytes,
+            limit: study.write_options().buffer_bytes,
             text: String::new(),
             name: String::new(),
             scratch: dns::Scratch::default(),

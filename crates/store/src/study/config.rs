@@ -112,6 +112,7 @@ pub struct Windows {
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 #[allow(missing_docs)] // said once, in `KEYS`
 pub struct Memory {
+    pub total: Size,
     pub flows: u64,
     pub stream: Size,
     pub streams: Size,
@@ -190,6 +191,7 @@ impl Default for Memory {
     fn default() -> Self {
         let engine = Config::default();
         Memory {
+            total: Size(0),
             flows: engine.max_flows as u64,
             stream: Size(engine.stream_buffer as u64),
             streams: Size(engine.total_buffer as u64),
@@ -207,6 +209,22 @@ impl Default for Tables {
             group_rows: writer.row_group_rows as u64,
         }
     }
+}
+
+/// What the program itself takes: code, catalogue, the capture's buffers.
+const PROGRAM: usize = 48 << 20;
+
+/// Shares of `memory.total`, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shares {
+    /// A worker's flows with all that belongs to them, its buffers aside.
+    pub flows: usize,
+    /// A worker's reassembly buffers.
+    pub streams: usize,
+    /// Rows that a worker holds before they are written.
+    pub rows: usize,
+    /// Names and servers that labelling remembers: it runs when the workers are gone.
+    pub names: usize,
 }
 
 /// A key of `study.toml` as its template and reference page tell it.
@@ -260,6 +278,13 @@ pub static KEYS: &[KeyInfo] = &[
     key("catalog", "use", "Catalogues: `builtin` and files relative to this one."),
     key("catalog", "accepted", "Where accepted signatures go."),
     key("windows", "every", "Length of the windows of rolling analyses."),
+    key(
+        "memory",
+        "total",
+        "Most bytes that a run takes, about, shared out between workers: half for flows, the \
+         rest for rows and buffers, then labels. 0 for no more limits than those below; \
+         `run --memory` says otherwise for one run.",
+    ),
     key("memory", "flows", "Most concurrent flows of a worker."),
     key("memory", "stream", "Most bytes that one direction of a flow buffers."),
     key("memory", "streams", "Most bytes that all flows of a worker buffer."),
@@ -334,9 +359,34 @@ impl StudyConfig {
         text
     }
 
-    /// What the flow engine needs of it; the key of flow ids is the caller's.
-    pub fn engine(&self) -> Config {
+    /// What each of so many workers may take of `memory.total`.
+    pub fn shares(&self, workers: usize) -> Shares {
+        let total = to_usize(self.memory.total.0);
+        if total == 0 {
+            return Shares {
+                flows: usize::MAX,
+                streams: to_usize(self.memory.streams.0),
+                rows: to_usize(self.memory.rows.0),
+                names: usize::MAX,
+            };
+        }
+        let all = total.saturating_sub(PROGRAM);
+        let each = all / workers.max(1);
+        Shares {
+            flows: each / 2,
+            streams: to_usize(self.memory.streams.0).min(each / 10),
+            // Rows are sorted and encoded in copies, two parts at a time.
+            rows: to_usize(self.memory.rows.0).min(each / 12).max(1 << 20),
+            names: all / 2,
+        }
+    }
+
+    /// What the flow engine of one of so many workers needs of it; the key of flow ids is the
+    /// caller's.
+    pub fn engine(&self, workers: usize) -> Config {
+        let shares = self.shares(workers);
         Config {
+            memory: shares.flows,
             tcp_idle: self.flow.tcp_idle.0,
             udp_idle: self.flow.udp_idle.0,
             clients: self.input.clients.iter().map(|c| c.prefix).collect(),
@@ -344,20 +394,20 @@ impl StudyConfig {
             sample_bytes: to_usize(self.keep.sample_bytes.0),
             sizes: self.keep.sizes as usize,
             stream_buffer: to_usize(self.memory.stream.0),
-            total_buffer: to_usize(self.memory.streams.0),
+            total_buffer: shares.streams,
             max_flows: to_usize(self.memory.flows).max(1),
             bins: self.keep.bins,
             ..Config::default()
         }
     }
 
-    /// How tables are written.
-    pub fn write_options(&self) -> WriteOptions {
+    /// How tables are written by one of so many workers.
+    pub fn write_options(&self, workers: usize) -> WriteOptions {
         WriteOptions {
             zstd_level: self.tables.zstd_level,
             part_rows: to_usize(self.tables.part_rows).max(1),
             row_group_rows: to_usize(self.tables.group_rows).max(1),
-            buffer_bytes: to_usize(self.memory.rows.0),
+            buffer_bytes: self.shares(workers).rows,
             ..WriteOptions::default()
         }
     }
@@ -481,7 +531,7 @@ mod tests {
             "#,
         )
         .unwrap();
-        let engine = config.engine();
+        let engine = config.engine(1);
         assert_eq!(engine.sample_bytes, 784);
         assert!(engine.clients[0].contains("10.9.9.9".parse().unwrap()));
         assert_eq!(config.flow.user_idle, Period::from_seconds(3600));

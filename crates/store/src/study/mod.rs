@@ -9,8 +9,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 pub use config::{
-    About, CatalogUse, FlowRules, Input, KEYS, Keep, KeyInfo, Memory, STUDY_VERSION, StudyConfig,
-    Tables, Vantage, Windows, reference,
+    About, CatalogUse, FlowRules, Input, KEYS, Keep, KeyInfo, Memory, STUDY_VERSION, Shares,
+    StudyConfig, Tables, Vantage, Windows, reference,
 };
 pub use lock::StudyLock;
 pub use units::{ClientPrefix, Period, Size, UnitError};
@@ -20,7 +20,7 @@ use crate::layout::{PartNames, TABLES};
 use crate::pseudonym::Pseudonyms;
 use crate::secret::Secret;
 use crate::table::Table;
-use crate::writer::TableWriter;
+use crate::writer::{TableWriter, WriteOptions};
 
 /// Name of the file that makes a folder a study.
 pub const STUDY_FILE: &str = "study.toml";
@@ -33,6 +33,8 @@ const MAY_PRECEDE: &[&str] = &["captures", "catalog"];
 pub struct Study {
     root: PathBuf,
     config: StudyConfig,
+    /// Who share its memory, see [`Study::share_out`].
+    workers: usize,
 }
 
 impl Study {
@@ -56,7 +58,7 @@ impl Study {
             }
         }
         write_whole(&file, config.to_toml().as_bytes())?;
-        Ok(Study { root: root.to_owned(), config })
+        Ok(Study { root: root.to_owned(), config, workers: 1 })
     }
 
     /// Opens the study at `root`.
@@ -71,7 +73,8 @@ impl Study {
             }
             Err(e) => return Err(StoreError::io("read", &file)(e)),
         };
-        Ok(Study { root: root.to_owned(), config: StudyConfig::parse(&text, &file)? })
+        let config = StudyConfig::parse(&text, &file)?;
+        Ok(Study { root: root.to_owned(), config, workers: 1 })
     }
 
     /// Opens the study at `root`, or makes one. An override that contradicts a study that is
@@ -110,7 +113,7 @@ impl Study {
 
     /// A writer of one table. The caller holds the study's lock.
     pub fn writer<T: Table>(&self, names: PartNames) -> TableWriter<T> {
-        TableWriter::new(&self.table(T::INFO.name), names, self.config.write_options())
+        TableWriter::new(&self.table(T::INFO.name), names, self.write_options())
     }
 
     /// Takes the study for one run; a second run gets [`StoreError::Locked`]. What an
@@ -147,7 +150,34 @@ impl Study {
 
     /// The flow engine's parameters, with the key of flow ids.
     pub fn engine(&self, secret: &Secret) -> ottoscope_flow::Config {
-        ottoscope_flow::Config { flow_key: secret.flow_key(), ..self.config.engine() }
+        ottoscope_flow::Config { flow_key: secret.flow_key(), ..self.config.engine(self.workers) }
+    }
+
+    /// How one worker writes tables.
+    pub fn write_options(&self) -> WriteOptions {
+        self.config.write_options(self.workers)
+    }
+
+    /// What one worker may take of the memory that the study allows.
+    pub fn shares(&self) -> Shares {
+        self.config.shares(self.workers)
+    }
+
+    /// Shares memory out between so many workers; `memory` stands for `memory.total` in what
+    /// this program does from now on, without being written to `study.toml`.
+    ///
+    /// # Errors
+    /// [`StoreError::Config`] where that is too little to work with.
+    pub fn share_out(&mut self, workers: usize, memory: Option<u64>) -> Result<()> {
+        self.workers = workers.max(1);
+        let Some(bytes) = memory else { return Ok(()) };
+        let least = 64 + 32 * self.workers as u64;
+        if bytes < least << 20 {
+            let message = format!("memory is too little: {workers} workers need {least}MiB");
+            return Err(StoreError::Config { path: "command line".into(), message });
+        }
+        self.config.memory.total = Size(bytes);
+        Ok(())
     }
 }
 
