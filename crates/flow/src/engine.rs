@@ -9,11 +9,12 @@ use std::sync::Arc;
 use ottoscope_wire::packet::{self, Decoded, Packet};
 use ottoscope_wire::{LinkType, WireError};
 
+use crate::cold::{Cold, Detail, Live};
 use crate::config::Config;
 use crate::defrag::{Datagram, Defrag, Outcome};
 use crate::dissector::signature::SignatureSet;
 use crate::dissector::{Emit, Emitted};
-use crate::entry::{Arrival, Cold, Detail, Entry, Fit, Live};
+use crate::entry::{Arrival, Entry, Fit};
 use crate::index::Index;
 use crate::key::FlowKey;
 use crate::model::{

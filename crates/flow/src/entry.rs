@@ -1,16 +1,12 @@
 //! What the table keeps of one flow: hot counters inline, the rest boxed.
 
-use std::sync::Arc;
-
+use crate::cold::{Cold, Detail, Handshake, Live, Sampled, UNKNOWN, known};
 use crate::config::Config;
-use crate::dissector::Dissector;
-use crate::fingerprint::Fingerprints;
 use crate::key::FlowKey;
 use crate::model::{Bin, Direction, Facts, Flow, FlowEnd, FlowId, Side, Tally, Transport, Tunnel};
 use crate::stream::Stream;
 use crate::time::{Span, Timestamp};
 use ottoscope_wire::packet::{Encapsulation, Packet, Tcp};
-use smallvec::SmallVec;
 
 /// A closed TCP flow still takes stray packets (last acknowledgements, repeated FIN) this long.
 const LINGER: Span = Span::from_seconds(60);
@@ -79,110 +75,6 @@ mod flag {
     /// A SYN waits for its answer.
     pub(super) const ASKED: u16 = 1 << 15;
     pub(super) const BOTH: u16 = 3;
-}
-
-/// A time that is not known.
-const UNKNOWN: u64 = u64::MAX;
-
-fn known(nanos: u64) -> Option<u64> {
-    (nanos != UNKNOWN).then_some(nanos)
-}
-
-/// What SYN, FIN and RST told.
-pub(crate) struct Handshake {
-    syn_fingerprint: Option<Arc<str>>,
-    /// Times of a SYN and a SYN/ACK that wait for their answer, valid with [`flag::ASKED`] and
-    /// [`flag::ANSWERED`].
-    syn_at: Timestamp,
-    syn_ack_at: Timestamp,
-    /// Round trips in nanoseconds, or [`UNKNOWN`].
-    rtt_server: u64,
-    rtt_client: u64,
-    /// Sequence number of a SYN by direction, valid with [`flag::SYN`].
-    syn_sequence: [u32; 2],
-    syn: [u16; 2],
-    fin: [u16; 2],
-    rst: [u16; 2],
-}
-
-impl Default for Handshake {
-    fn default() -> Self {
-        Handshake {
-            syn_fingerprint: None,
-            syn_at: Timestamp(0),
-            syn_ack_at: Timestamp(0),
-            rtt_server: UNKNOWN,
-            rtt_client: UNKNOWN,
-            syn_sequence: [0; 2],
-            syn: [0; 2],
-            fin: [0; 2],
-            rst: [0; 2],
-        }
-    }
-}
-
-/// What payload told, and the tunnel; used again by other flows.
-#[derive(Default)]
-pub(crate) struct Detail {
-    pub(crate) facts: Facts,
-    heads: [SmallVec<[u8; 16]>; 2],
-    tunnel: Option<Box<Tunnel>>,
-    sampled: Option<Box<Sampled>>,
-}
-
-/// What studies ask for that learn from payload.
-#[derive(Default)]
-struct Sampled {
-    bytes: Vec<u8>,
-    sizes: Vec<i32>,
-}
-
-/// What lives only while the flow is being read; used again by other flows.
-pub(crate) struct Live {
-    /// TCP only.
-    pub(crate) streams: Option<Box<[Stream; 2]>>,
-    pub(crate) reader: Reader,
-    /// Protocols whose dissectors gave up, bit by index: not asked again.
-    pub(crate) refused: u64,
-    /// A catalogue signature that media packets matched: media protocols are shared by many
-    /// apps, whose own marks in them tell whose call it is.
-    pub(crate) beside: Option<Box<dyn Dissector>>,
-    /// Payload packets looked at.
-    pub(crate) looked: u32,
-    /// Bytes that its streams hold.
-    pub(crate) held: usize,
-}
-
-impl Default for Live {
-    fn default() -> Self {
-        Live {
-            streams: None,
-            reader: Reader::Probing([0; 2]),
-            refused: 0,
-            beside: None,
-            looked: 0,
-            held: 0,
-        }
-    }
-}
-
-impl Live {
-    /// As new, with the memory of its streams.
-    pub(crate) fn clear(&mut self) {
-        let mut streams = self.streams.take();
-        for stream in streams.iter_mut().flat_map(|s| s.iter_mut()) {
-            stream.clear();
-        }
-        *self = Live { streams, ..Live::default() };
-    }
-}
-
-/// Who reads the flow.
-pub(crate) enum Reader {
-    /// Nobody yet: by direction, which of [`crate::dissector::ALL`] said no (bit by index).
-    Probing([u64; 2]),
-    /// A dissector, with its index in [`crate::dissector::ALL`], or `usize::MAX` for a signature.
-    Reading(Box<dyn Dissector>, usize),
 }
 
 /// A packet with what its frame said.
@@ -667,82 +559,5 @@ impl Entry {
             flow.sizes = (!sizes.is_empty()).then(|| sizes.into());
         }
         cold.details.give(detail);
-    }
-}
-
-/// Boxes kept for being used again.
-const POOLED: usize = 4096;
-
-/// Boxes to use again: flows come and go faster than an allocator is asked gladly.
-pub(crate) struct Pool<T> {
-    #[allow(clippy::vec_box)] // what flows hold are boxes
-    kept: Vec<Box<T>>,
-    /// Boxes that flows hold.
-    out: usize,
-}
-
-impl<T: Default> Pool<T> {
-    /// An empty box.
-    #[allow(clippy::unnecessary_box_returns)] // the box is what is used again
-    pub(crate) fn take(&mut self) -> Box<T> {
-        self.out += 1;
-        self.kept.pop().unwrap_or_default()
-    }
-
-    /// Takes a box back; what it holds goes.
-    fn give(&mut self, mut one: Box<T>) {
-        self.out -= 1;
-        if self.kept.len() < POOLED {
-            *one = T::default();
-            self.kept.push(one);
-        }
-    }
-
-    /// Bytes of the boxes that flows hold, and `more` of each for what they point to.
-    fn bytes(&self, more: usize) -> usize {
-        self.out * (size_of::<T>() + more)
-    }
-}
-
-impl<T> Default for Pool<T> {
-    fn default() -> Self {
-        Pool { kept: Vec::new(), out: 0 }
-    }
-}
-
-impl Pool<Live> {
-    /// Takes a box back, which keeps the memory of its streams.
-    pub(crate) fn give_back(&mut self, mut live: Box<Live>) {
-        self.out -= 1;
-        if self.kept.len() < POOLED {
-            live.clear();
-            self.kept.push(live);
-        }
-    }
-}
-
-/// What flows share: boxes to use again, and texts that many have.
-#[derive(Default)]
-pub(crate) struct Cold {
-    details: Pool<Detail>,
-    handshakes: Pool<Handshake>,
-    pub(crate) lives: Pool<Live>,
-    fingerprints: Fingerprints,
-}
-
-impl Cold {
-    /// Bytes of what flows hold beside their entries, about: names and fingerprints are some
-    /// hundred bytes, and a reader is mostly two streams and a TLS handshake.
-    pub(crate) fn bytes(&self) -> usize {
-        self.details.bytes(112) + self.handshakes.bytes(16) + self.lives.bytes(288)
-    }
-
-    /// The flow's cold part.
-    pub(crate) fn detail<'a>(&mut self, place: &'a mut Option<Box<Detail>>) -> &'a mut Detail {
-        place.get_or_insert_with(|| self.details.take())
-    }
-
-    fn handshake<'a>(&mut self, place: &'a mut Option<Box<Handshake>>) -> &'a mut Handshake {
-        place.get_or_insert_with(|| self.handshakes.take())
     }
 }

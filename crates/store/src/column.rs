@@ -75,7 +75,7 @@ impl Kind {
 const UTC: &str = "UTC";
 
 /// The type of a column in a table's declaration.
-pub trait Column {
+pub trait Column: 'static {
     /// What a row holds: borrowed, so that a row costs no allocation.
     type Value<'a>: Copy;
     /// Collects values.
@@ -90,8 +90,8 @@ pub trait Column {
     fn builder() -> Self::Builder;
     /// Adds one value.
     fn append(builder: &mut Self::Builder, value: Self::Value<'_>);
-    /// Adds a missing value.
-    fn append_null(builder: &mut Self::Builder);
+    /// Adds missing values.
+    fn append_nulls(builder: &mut Self::Builder, count: usize);
     /// The values so far; the builder is empty then.
     fn finish(builder: &mut Self::Builder) -> Self::Array;
     /// The value of row `i`.
@@ -115,8 +115,8 @@ macro_rules! numbers {
             fn append(builder: &mut Self::Builder, value: $native) {
                 builder.append_value(value);
             }
-            fn append_null(builder: &mut Self::Builder) {
-                builder.append_null();
+            fn append_nulls(builder: &mut Self::Builder, count: usize) {
+                builder.append_nulls(count);
             }
             fn finish(builder: &mut Self::Builder) -> Self::Array {
                 builder.finish()
@@ -147,8 +147,8 @@ impl Column for bool {
     fn append(builder: &mut BooleanBuilder, value: bool) {
         builder.append_value(value);
     }
-    fn append_null(builder: &mut BooleanBuilder) {
-        builder.append_null();
+    fn append_nulls(builder: &mut BooleanBuilder, count: usize) {
+        builder.append_nulls(count);
     }
     fn finish(builder: &mut BooleanBuilder) -> BooleanArray {
         builder.finish()
@@ -169,8 +169,8 @@ impl Column for Timestamp {
     fn append(builder: &mut Self::Builder, value: Timestamp) {
         builder.append_value(value.0);
     }
-    fn append_null(builder: &mut Self::Builder) {
-        builder.append_null();
+    fn append_nulls(builder: &mut Self::Builder, count: usize) {
+        builder.append_nulls(count);
     }
     fn finish(builder: &mut Self::Builder) -> Self::Array {
         builder.finish()
@@ -195,8 +195,8 @@ impl Column for Text {
     fn append(builder: &mut StringBuilder, value: &str) {
         builder.append_value(value);
     }
-    fn append_null(builder: &mut StringBuilder) {
-        builder.append_null();
+    fn append_nulls(builder: &mut StringBuilder, count: usize) {
+        builder.append_nulls(count);
     }
     fn finish(builder: &mut StringBuilder) -> StringArray {
         builder.finish()
@@ -224,8 +224,8 @@ impl Column for Bytes {
     fn append(builder: &mut BinaryBuilder, value: &[u8]) {
         builder.append_value(value);
     }
-    fn append_null(builder: &mut BinaryBuilder) {
-        builder.append_null();
+    fn append_nulls(builder: &mut BinaryBuilder, count: usize) {
+        builder.append_nulls(count);
     }
     fn finish(builder: &mut BinaryBuilder) -> BinaryArray {
         builder.finish()
@@ -254,8 +254,8 @@ impl Column for Integers {
         builder.values().append_slice(value);
         builder.append(true);
     }
-    fn append_null(builder: &mut Self::Builder) {
-        builder.append_null();
+    fn append_nulls(builder: &mut Self::Builder, count: usize) {
+        builder.append_nulls(count);
     }
     fn finish(builder: &mut Self::Builder) -> ListArray {
         builder.finish()
@@ -270,26 +270,40 @@ impl Column for Integers {
     }
 }
 
+/// Collects values of which many are missing: a run of missing ones is only counted until a
+/// value ends it. Half of the columns of a flow are mostly empty.
+pub struct Sparse<C: Column> {
+    values: C::Builder,
+    missing: usize,
+}
+
 impl<C: Column> Column for Option<C> {
     type Value<'a> = Option<C::Value<'a>>;
-    type Builder = C::Builder;
+    type Builder = Sparse<C>;
     type Array = C::Array;
     const KIND: Kind = C::KIND;
     const NULLABLE: bool = true;
-    fn builder() -> C::Builder {
-        C::builder()
+    fn builder() -> Sparse<C> {
+        Sparse { values: C::builder(), missing: 0 }
     }
-    fn append(builder: &mut C::Builder, value: Option<C::Value<'_>>) {
-        match value {
-            Some(value) => C::append(builder, value),
-            None => C::append_null(builder),
+    #[inline]
+    fn append(builder: &mut Sparse<C>, value: Option<C::Value<'_>>) {
+        let Some(value) = value else {
+            builder.missing += 1;
+            return;
+        };
+        if builder.missing > 0 {
+            C::append_nulls(&mut builder.values, builder.missing);
+            builder.missing = 0;
         }
+        C::append(&mut builder.values, value);
     }
-    fn append_null(builder: &mut C::Builder) {
-        C::append_null(builder);
+    fn append_nulls(builder: &mut Sparse<C>, count: usize) {
+        builder.missing += count;
     }
-    fn finish(builder: &mut C::Builder) -> C::Array {
-        C::finish(builder)
+    fn finish(builder: &mut Sparse<C>) -> C::Array {
+        C::append_nulls(&mut builder.values, std::mem::take(&mut builder.missing));
+        C::finish(&mut builder.values)
     }
     fn get(array: &C::Array, i: usize) -> Option<C::Value<'_>> {
         array.is_valid(i).then(|| C::get(array, i))

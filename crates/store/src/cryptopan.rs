@@ -16,6 +16,9 @@ use aes::cipher::{Block, BlockCipherEncrypt, KeyInit};
 pub(crate) struct CryptoPan {
     cipher: Aes128,
     pad: [u8; 16],
+    /// Flips of the first 16 bits of a version 4 address by those bits: half of its blocks are
+    /// the same for all addresses of a network.
+    top: Box<[u16]>,
 }
 
 impl CryptoPan {
@@ -27,34 +30,61 @@ impl CryptoPan {
         let cipher = Aes128::new(&aes.into());
         let mut block = Block::<Aes128>::from(pad);
         cipher.encrypt_block(&mut block);
-        CryptoPan { cipher, pad: block.into() }
+        let mut pan = CryptoPan { cipher, pad: block.into(), top: Box::default() };
+        pan.top = pan.top_flips();
+        pan
+    }
+
+    /// Fills [`CryptoPan::top`], bit after bit for all that comes before it.
+    fn top_flips(&self) -> Box<[u16]> {
+        let pad = u128::from_be_bytes(self.pad);
+        let mut flips: Vec<u16> = vec![0];
+        for bit in 0..16 {
+            let known = u128::MAX.checked_shl(128 - bit).unwrap_or(0);
+            let block = |prefix: usize| {
+                let prefix = (prefix as u128).checked_shl(128 - bit).unwrap_or(0);
+                Block::<Aes128>::from((prefix | (pad & !known)).to_be_bytes())
+            };
+            let mut blocks: Vec<_> = (0..flips.len()).map(block).collect();
+            self.cipher.encrypt_blocks(&mut blocks);
+            let both = |(old, block): (&u16, &Block<Aes128>)| {
+                let new = old | u16::from(block[0] >> 7) << (15 - bit);
+                [new, new]
+            };
+            flips = flips.iter().zip(&blocks).flat_map(both).collect();
+        }
+        flips.into()
     }
 
     /// The pseudonym of an address, of the same family.
     pub(crate) fn pseudonym(&self, address: IpAddr) -> IpAddr {
         match address {
             IpAddr::V4(a) => {
-                let bits = u128::from(u32::from(a)) << 96;
-                Ipv4Addr::from((self.flip::<32>(bits) >> 96) as u32).into()
+                let bits = u32::from(a);
+                let low = self.flips::<16>(u128::from(bits) << 96, 16) >> 96;
+                let top = self.top[(bits >> 16) as usize]; // all 16 bits have an entry
+                Ipv4Addr::from(bits ^ u32::from(top) << 16 ^ low as u32).into()
             }
-            IpAddr::V6(a) => Ipv6Addr::from(self.flip::<128>(a.into())).into(),
+            IpAddr::V6(a) => {
+                let bits = u128::from(a);
+                Ipv6Addr::from(bits ^ self.flips::<128>(bits, 0)).into()
+            }
         }
     }
 
-    /// `address` holds its bits at the top; the first `N` are replaced.
-    fn flip<const N: usize>(&self, address: u128) -> u128 {
+    /// Which of the `N` bits from `start` on flip; `address` holds its bits at the top.
+    fn flips<const N: usize>(&self, address: u128, start: usize) -> u128 {
         let pad = u128::from_be_bytes(self.pad);
         let mut blocks = [Block::<Aes128>::default(); N];
         for (i, block) in blocks.iter_mut().enumerate() {
-            let known = u128::MAX.checked_shl(128 - i as u32).unwrap_or(0);
+            let known = u128::MAX.checked_shl(128 - (start + i) as u32).unwrap_or(0);
             *block = ((address & known) | (pad & !known)).to_be_bytes().into();
         }
         self.cipher.encrypt_blocks(&mut blocks);
-        let flips = blocks
-            .iter()
-            .enumerate()
-            .fold(0, |bits, (i, block)| bits | u128::from(block[0] >> 7) << (127 - i));
-        address ^ flips
+        let flip = |bits: u128, (i, block): (usize, &Block<Aes128>)| {
+            bits | u128::from(block[0] >> 7) << (127 - start - i)
+        };
+        blocks.iter().enumerate().fold(0, flip)
     }
 }
 

@@ -264,7 +264,7 @@ impl<'a> Message<'a> {
     fn records_at(&self) -> Option<usize> {
         let mut at = HEADER_LEN;
         for _ in 0..usize::from(self.counts()[0]).min(MAX_RECORDS) {
-            at = name::locate(self.bytes, at).ok()?.1 + 4;
+            at = name::end_of(self.bytes, at).ok()? + 4;
         }
         (at <= self.bytes.len()).then_some(at)
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use ottoscope_wire::packet::{self, Packet};
 
+use crate::cold::{Live, Reader};
 use crate::dissector::{
     ALL, BY_FIRST_BYTE, Dissector, Emit, Match, Probe, Progress, signature::SignatureSet,
 };
-use crate::entry::{Live, Reader};
 use crate::model::{Direction, Transport};
 use crate::stream::{Piece, Stream, Taken};
 use crate::time::Timestamp;

@@ -186,6 +186,22 @@ fn too_many_flows_evict_those_that_would_end_first() {
 }
 
 #[test]
+fn the_last_answer_to_a_syn_says_where_data_begin() {
+    // A load balancer answered twice, with sequence numbers of its own each time.
+    let got = run(
+        &Config::default(),
+        &[
+            tcp(0, false, Tcp::SYN | Tcp::ACK, 100, 8, b""),
+            tcp(9, false, Tcp::SYN | Tcp::ACK, 3_000_000_000, 8, b""),
+            tcp(10, true, Tcp::ACK, 8, 3_000_000_001, b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"),
+            tcp(11, false, Tcp::ACK, 3_000_000_001, 45, b"HTTP/1.1 204 No\r\n\r\n"),
+        ],
+    );
+    let kinds: Vec<&str> = got.messages.iter().map(|m| &*m.kind).collect();
+    assert_eq!(kinds, ["request", "response"]);
+}
+
+#[test]
 fn the_longest_silent_goes_first() {
     let config = Config { max_flows: 3, ..Config::default() };
     let mut engine = engine(&config, Shard::single());

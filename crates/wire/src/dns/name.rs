@@ -36,8 +36,37 @@ impl Name {
     /// section 4.1.4), and tells where it ends. Pointers lead backwards only and the name may
     /// not exceed 255 bytes, so that hostile messages cost no more than honest ones.
     pub(super) fn read(message: &[u8], offset: usize) -> Result<(Self, usize), WireError> {
+        let mut name = Name::root();
+        if let Some(end) = walk(message, offset, |label| name.push_plain(label)) {
+            return Ok((name, end));
+        }
+        Self::read_any(message, offset)
+    }
+
+    /// The same for names of any bytes.
+    fn read_any(message: &[u8], offset: usize) -> Result<(Self, usize), WireError> {
         let (parsed, end) = locate(message, offset)?;
         Ok((Self::from_labels(parsed.iter().map(Label::as_slice)), end))
+    }
+
+    /// Adds a label of [`PLAIN`] bytes; false where it does not fit.
+    fn push_plain(&mut self, label: &[u8]) -> bool {
+        let Text::Inline { len, bytes } = &mut self.0 else { return false };
+        let mut at = usize::from(*len);
+        if at > 0 {
+            let Some(dot) = bytes.get_mut(at) else { return false };
+            *dot = b'.';
+            at += 1;
+        }
+        let Some(room) = bytes.get_mut(at..at + label.len()) else { return false };
+        for (to, from) in room.iter_mut().zip(label) {
+            *to = PLAIN[usize::from(*from)];
+            if *to == 0 {
+                return false;
+            }
+        }
+        *len = (at + label.len()) as u8; // within `INLINE`
+        true
     }
 
     /// The text.
@@ -112,11 +141,68 @@ impl Name {
     }
 }
 
-/// The name at `offset`, checked but not yet made text, and where it ends.
-pub(super) fn locate(
-    message: &[u8],
+/// Bytes that names nearly always are made of, in lower case; 0 for all others.
+static PLAIN: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        if b.is_ascii_alphanumeric() || b == b'-' || b == b'_' {
+            table[byte] = b.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    table
+};
+
+/// Compression pointers followed on the quick way.
+const JUMPS: usize = 8;
+
+/// Walks the labels of the name at `offset` and tells where it ends. `None` where anything is
+/// unusual or `each` says so: then [`locate`] decides.
+fn walk<'a>(
+    message: &'a [u8],
     offset: usize,
-) -> Result<(ParsedName<&[u8]>, usize), WireError> {
+    mut each: impl FnMut(&'a [u8]) -> bool,
+) -> Option<usize> {
+    let (mut at, mut end) = (offset, None);
+    // Length bytes included, as on the wire.
+    let (mut size, mut jumps) = (1, 0);
+    loop {
+        match *message.get(at)? {
+            0 => return Some(end.unwrap_or(at + 1)),
+            len @ 1..=63 => {
+                let label = message.get(at + 1..=at + usize::from(len))?;
+                size += 1 + label.len();
+                if size > 255 || !each(label) {
+                    return None;
+                }
+                at += 1 + label.len();
+            }
+            high @ 0xc0.. => {
+                let to = usize::from(high & 0x3f) << 8 | usize::from(*message.get(at + 1)?);
+                jumps += 1;
+                if to >= at || jumps > JUMPS {
+                    return None;
+                }
+                end.get_or_insert(at + 2);
+                at = to;
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// Where the name at `offset` ends.
+pub(super) fn end_of(message: &[u8], offset: usize) -> Result<usize, WireError> {
+    match walk(message, offset, |_| true) {
+        Some(end) => Ok(end),
+        None => locate(message, offset).map(|(_, end)| end),
+    }
+}
+
+/// The name at `offset`, checked but not yet made text, and where it ends.
+fn locate(message: &[u8], offset: usize) -> Result<(ParsedName<&[u8]>, usize), WireError> {
     let fault = |reason| WireError::new(Layer::Dns, offset, reason);
     let have = message.len();
     let short = Reason::Truncated { need: have + 1, have };
@@ -143,7 +229,12 @@ impl fmt::Debug for Name {
 
 impl PartialEq for Name {
     fn eq(&self, other: &Name) -> bool {
-        self.as_str() == other.as_str()
+        match (&self.0, &other.0) {
+            (Text::Inline { len: a, bytes: x }, Text::Inline { len: b, bytes: y }) => {
+                x[..usize::from(*a)] == y[..usize::from(*b)]
+            }
+            _ => self.as_str() == other.as_str(),
+        }
     }
 }
 
@@ -151,6 +242,8 @@ impl Eq for Name {}
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(bytes: &[u8], offset: usize, text: &str, end: usize) {
@@ -165,6 +258,26 @@ mod tests {
         check(b"\x05a.b\\c\x00", 0, "a\\.b\\\\c", 7);
         check(b"\x02\xff\x07\x00", 0, "\\255\\007", 4);
         check("\x06Stüb\x00".replace('\x06', "\u{5}").as_bytes(), 0, "stüb", 7);
+    }
+
+    proptest! {
+        /// The quick way says what the thorough one says, or nothing.
+        #[test]
+        fn quick_reading_is_right(
+            mut bytes in prop::collection::vec(
+                prop_oneof![Just(0u8), 1u8..5, Just(0xc0), b'a'..b'f', any::<u8>()], 0..80),
+            offset in 0usize..40,
+            long: bool,
+        ) {
+            if long {
+                // Names near the longest that are allowed.
+                let label = [&[60][..], &[b'X'; 60]].concat();
+                bytes = [&bytes[..], &label, &label, &label, &label, &[9], &[b'y'; 9], &[0]].concat();
+            }
+            let thorough = Name::read_any(&bytes, offset);
+            prop_assert_eq!(Name::read(&bytes, offset).ok(), thorough.as_ref().ok().cloned());
+            prop_assert_eq!(end_of(&bytes, offset).ok(), thorough.ok().map(|(_, end)| end));
+        }
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub struct Edns {
 impl<'a> Record<'a> {
     /// Reads the record at offset `at` of `message`; its data lies within the message.
     pub(super) fn read(message: &'a [u8], at: usize, section: Section) -> Result<Self, WireError> {
-        let (_, fixed) = name::locate(message, at)?;
+        let fixed = name::end_of(message, at)?;
         let have = message.len();
         let Some([k0, k1, c0, c1, t0, t1, t2, t3, l0, l1]) =
             message.get(fixed..).and_then(<[u8]>::first_chunk)
