@@ -265,7 +265,7 @@ impl Pseudonyms {
     /// Appends `text` to `out`, with pseudonyms in place of clients' addresses written in it
     /// and of `client`, which is one by its flow.
     pub fn scrub(&mut self, text: &str, client: Option<IpAddr>, out: &mut String) {
-        if self.in_clear() || !text.bytes().any(|b| b == b'.' || b == b':') {
+        if self.in_clear() || !may_hold_address(text) {
             out.push_str(text);
             return;
         }
@@ -393,6 +393,17 @@ fn address_of_ptr(name: &str) -> Option<IpAddr> {
         count += 1;
     }
     (count == 32).then(|| Ipv6Addr::from(bits).into())
+}
+
+/// Whether text has what an address is made of: three dots and four digits, or two colons.
+fn may_hold_address(text: &str) -> bool {
+    let (mut dots, mut digits, mut colons) = (0, 0, 0);
+    for byte in text.bytes() {
+        dots += u32::from(byte == b'.');
+        digits += u32::from(byte.is_ascii_digit());
+        colons += u32::from(byte == b':');
+    }
+    (dots >= 3 && digits >= 4) || colons >= 2
 }
 
 /// The address that a word of hexadecimal digits, dots and colons begins with, and what is

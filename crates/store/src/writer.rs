@@ -29,7 +29,7 @@ pub struct WriteOptions {
 impl Default for WriteOptions {
     fn default() -> Self {
         WriteOptions {
-            zstd_level: 3,
+            zstd_level: 1,
             part_rows: 500_000,
             row_group_rows: 100_000,
             buffer_bytes: 64 << 20,

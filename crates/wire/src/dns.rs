@@ -198,8 +198,12 @@ impl<'a> Message<'a> {
     /// The names passed from the first question along CNAME records, in any order in the
     /// message, to the name that bears the addresses. The question's name comes first.
     pub fn chain(&self) -> Vec<Name> {
-        let Some(question) = self.question() else { return Vec::new() };
-        let mut chain = vec![question.name];
+        self.question().map_or_else(Vec::new, |question| self.chain_from(question.name))
+    }
+
+    /// The same from a name that was asked for.
+    pub fn chain_from(&self, name: Name) -> Vec<Name> {
+        let mut chain = vec![name];
         if !self.is_response() {
             return chain;
         }
@@ -236,8 +240,8 @@ impl<'a> Message<'a> {
     /// Reads through the whole message and tells where it ends, or its first fault.
     pub fn check(&self) -> Result<usize, WireError> {
         let mut end = HEADER_LEN;
-        for question in self.raw_questions() {
-            end = question?.1;
+        for _ in 0..usize::from(self.counts()[0]).min(MAX_RECORDS) {
+            end = question_end(self.bytes, end)? + 4;
         }
         for record in self.raw_records() {
             let record = record?;
@@ -284,6 +288,15 @@ impl<'a> Message<'a> {
             Some(record)
         })
     }
+}
+
+/// Where the name of the question at `at` ends; type and class follow.
+fn question_end(bytes: &[u8], at: usize) -> Result<usize, WireError> {
+    let end = name::end_of(bytes, at)?;
+    if bytes.len() < end + 4 {
+        return Err(WireError::truncated(Layer::Dns, end, end + 4, bytes.len()));
+    }
+    Ok(end)
 }
 
 fn read_question(bytes: &[u8], at: usize) -> Result<(Question, usize), WireError> {

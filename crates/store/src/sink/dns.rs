@@ -59,7 +59,11 @@ pub(super) fn rows<E>(
     // mDNS and LLMNR name the machines of a home.
     let at_home = message.protocol != "dns";
 
-    let chain = if response { body.chain() } else { Vec::new() };
+    let chain = match &question {
+        Some(question) if response && has_aliases(body) => body.chain_from(question.name.clone()),
+        Some(question) if response => vec![question.name.clone()],
+        _ => Vec::new(),
+    };
     // Smallest TTL up to each name of the chain.
     let mut ttls = vec![u32::MAX; chain.len()];
     for i in 1..chain.len() {
@@ -95,7 +99,8 @@ pub(super) fn rows<E>(
     if any {
         return Ok(());
     }
-    for question in body.questions() {
+    let others = if body.counts()[0] > 1 { Some(body.questions().skip(1)) } else { None };
+    for question in question.iter().cloned().chain(others.into_iter().flatten()) {
         any = true;
         put_name(question.name.as_str(), names, &mut scratch.name);
         type_name(question.kind, &mut scratch.qtype);
@@ -106,6 +111,11 @@ pub(super) fn rows<E>(
         return Ok(());
     }
     each(&bare(message, body, ends, false, &scratch.rcode, ""))
+}
+
+/// Whether some answer is another name and not an address or the like.
+fn has_aliases(body: &dns::Message<'_>) -> bool {
+    body.records().any(|record| record.kind() == kind::CNAME)
 }
 
 /// A row without name and answer.
