@@ -19,9 +19,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Flows of one capture and how long they last: the first series keeps the rate, the second the
-# time, which is shorter than any timeout, so that all flows are there at once.
-PACKETS = [(100_000, "40s"), (200_000, "80s"), (400_000, "160s"), (800_000, "320s")]
+# Flows of one capture and how long they last. The first series keeps the rate, and every flow
+# ends, so that after the longest wait for an end, a minute, as many go as come; the second keeps
+# the time, which is shorter than any wait, so that all flows are there at once.
+PACKETS = [(180_000, "80s"), (360_000, "160s"), (720_000, "320s"), (1_440_000, "640s")]
 FLOWS = [(10_000, "50s"), (100_000, "50s"), (500_000, "50s"), (1_000_000, "50s"),
          (2_000_000, "50s")]
 
@@ -51,8 +52,12 @@ def packets_of(binary, capture):
 
 
 def measure(args, series, flows, duration, scratch):
-    capture, study = scratch / "load.pcap", scratch / "study"
-    subprocess.run([args.bin, "synth", "many-flows", "--flows", str(flows), "--duration", duration,
+    capture, study, scenario = (scratch / name for name in ("load.pcap", "study", "load.toml"))
+    text = (ROOT / "scenarios" / "many-flows.toml").read_text()
+    if series == "packets":
+        text = text.replace("unfinished = 0.5", "unfinished = 0.0")
+    scenario.write_text(text)
+    subprocess.run([args.bin, "synth", scenario, "--flows", str(flows), "--duration", duration,
                     "-o", capture], check=True, stderr=subprocess.DEVNULL)
     packets = packets_of(args.bin, capture)
     base = [args.bin, "run", capture, "-o", study, "--workers", "1", "--no-report"]

@@ -1,5 +1,6 @@
 //! A table in order of time, whichever worker wrote which part: hours one after the other, and
-//! the parts of an hour merged. What is held in memory is one batch per part of one hour.
+//! the parts of an hour merged. A part is opened when its first row's time has come and let go
+//! after its last, so that what is held in memory is one batch per part of about the same time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,8 +13,8 @@ use crate::error::Result;
 use crate::reader::{Batches, Part, Rows, parts_below};
 use crate::table::Table;
 
-/// Rows decoded at once over all parts of an hour.
-const ROWS_IN_MEMORY: usize = 1 << 18;
+/// Rows of a part decoded at once.
+const BATCH: usize = 4_096;
 
 /// Place of a row in the order: time, key, part.
 type Place = (Timestamp, u64, usize);
@@ -21,10 +22,13 @@ type Place = (Timestamp, u64, usize);
 /// Rows of `T` by time, then by its key. `T` may be a view: only its columns are read.
 pub(crate) struct Merged<T: Table> {
     hours: IntoIter<Vec<Part>>,
-    cursors: Vec<Cursor<T>>,
+    /// Parts of the hour that are not open yet, the next one last.
+    waiting: Vec<(Timestamp, Part)>,
+    /// Parts that are or were open.
+    cursors: Vec<Option<Cursor<T>>>,
     /// Where the current row stands.
     now: Option<Place>,
-    /// The other cursors.
+    /// The other open parts.
     heap: BinaryHeap<Reverse<Place>>,
 }
 
@@ -60,9 +64,14 @@ impl<T: Table> Merged<T> {
                 _ => hours.push(vec![part]),
             }
         }
-        let (cursors, heap) = (Vec::new(), BinaryHeap::new());
-        let mut merged = Merged { hours: hours.into_iter(), cursors, now: None, heap };
-        merged.open_hour()?;
+        let mut merged = Merged {
+            hours: hours.into_iter(),
+            waiting: Vec::new(),
+            cursors: Vec::new(),
+            now: None,
+            heap: BinaryHeap::new(),
+        };
+        merged.settle()?;
         Ok(merged)
     }
 
@@ -73,43 +82,123 @@ impl<T: Table> Merged<T> {
 
     /// The current row.
     pub(crate) fn row(&self) -> Option<T::Row<'_>> {
-        let cursor = &self.cursors[self.now?.2];
+        let cursor = self.cursors[self.now?.2].as_ref()?;
         cursor.rows.as_ref().map(|rows| rows.get(cursor.at))
     }
 
     /// Goes to the next row.
     pub(crate) fn advance(&mut self) -> Result<()> {
         let Some((.., i)) = self.now else { return Ok(()) };
-        self.cursors[i].at += 1;
-        // Mostly the next row is of the same part; then the heap is not touched.
-        self.now = match self.cursors[i].place()? {
-            Some((at, key)) => match self.heap.peek_mut() {
-                Some(mut least) if least.0 < (at, key, i) => {
-                    Some(std::mem::replace(&mut *least, Reverse((at, key, i))).0)
-                }
-                _ => Some((at, key, i)),
-            },
-            None => self.heap.pop().map(|Reverse(place)| place),
-        };
-        if self.now.is_none() { self.open_hour() } else { Ok(()) }
-    }
-
-    /// Opens hours until one has rows.
-    fn open_hour(&mut self) -> Result<()> {
-        while self.now.is_none() {
-            let Some(parts) = self.hours.next() else { return Ok(()) };
-            let batch = (ROWS_IN_MEMORY / parts.len()).clamp(256, 8_192);
-            self.cursors.clear();
-            for part in parts {
-                let batches = part.batches_of(&T::INFO, None, batch)?;
-                let mut cursor = Cursor { batches, part, rows: None, at: 0 };
-                if let Some((at, key)) = cursor.place()? {
-                    self.heap.push(Reverse((at, key, self.cursors.len())));
-                    self.cursors.push(cursor);
-                }
+        let next = match &mut self.cursors[i] {
+            Some(cursor) => {
+                cursor.at += 1;
+                cursor.place()?
             }
+            None => None,
+        };
+        if let Some((at, key)) = next {
+            self.now = Some((at, key, i));
+            self.least_first();
+        } else {
+            self.cursors[i] = None;
             self.now = self.heap.pop().map(|Reverse(place)| place);
         }
+        self.settle()
+    }
+
+    /// Puts the least of all places first. Mostly the next row is of the same part, and the heap
+    /// is not touched.
+    fn least_first(&mut self) {
+        if let Some(now) = &mut self.now
+            && let Some(mut least) = self.heap.peek_mut()
+            && least.0 < *now
+        {
+            std::mem::swap(&mut least.0, now);
+        }
+    }
+
+    /// Opens parts whose time has come, and hours until one has rows.
+    fn settle(&mut self) -> Result<()> {
+        loop {
+            let due = self.waiting.last().is_some_and(|(first, _)| {
+                self.now.is_none_or(|(at, ..)| *first <= at)
+            });
+            if due {
+                self.open_next()?;
+            } else if self.now.is_some() {
+                return Ok(());
+            } else {
+                let Some(parts) = self.hours.next() else { return Ok(()) };
+                self.cursors.clear();
+                for part in parts {
+                    let first = part.first(&T::INFO)?.unwrap_or(Timestamp(i64::MIN));
+                    self.waiting.push((first, part));
+                }
+                self.waiting.sort_by(|a, b| b.cmp(a));
+            }
+        }
+    }
+
+    fn open_next(&mut self) -> Result<()> {
+        let Some((_, part)) = self.waiting.pop() else { return Ok(()) };
+        let batches = part.batches_of(&T::INFO, None, BATCH)?;
+        let mut cursor = Cursor { batches, part, rows: None, at: 0 };
+        if let Some((at, key)) = cursor.place()? {
+            self.heap.push(Reverse((at, key, self.cursors.len())));
+            self.cursors.push(Some(cursor));
+            match self.now {
+                Some(_) => self.least_first(),
+                None => self.now = self.heap.pop().map(|Reverse(place)| place),
+            }
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::PartNames;
+    use crate::tables::{BinRow, Bins};
+    use crate::writer::{TableWriter, WriteOptions};
+
+    /// Parts that follow, overlap and hold each other, of two workers and three hours.
+    #[test]
+    fn rows_come_in_order_and_parts_go_when_they_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut expected = Vec::new();
+        for worker in 0..2u64 {
+            let names = PartNames::new("host", "run", worker as u32);
+            let options = WriteOptions { part_rows: 50, ..WriteOptions::default() };
+            let mut writer = TableWriter::<Bins>::new(dir.path(), names, options);
+            for i in 0..1000u64 {
+                let second = 1_000 + (i * 9 + (i * 7919) % 400) as i64;
+                let row = BinRow {
+                    second: Timestamp::from_parts(second, 0),
+                    flow: i * 2 + worker,
+                    packets_up: 1,
+                    packets_down: 0,
+                    bytes_up: 0,
+                    bytes_down: 0,
+                    syn: 0,
+                    fin: 0,
+                    rst: 0,
+                };
+                writer.append(&row).unwrap();
+                expected.push((row.second, row.flow));
+            }
+            writer.finish().unwrap();
+        }
+        expected.sort_unstable();
+        let mut merged = Merged::<Bins>::open(dir.path()).unwrap();
+        let mut found = Vec::new();
+        let mut most_open = 0;
+        while let Some(row) = merged.row() {
+            found.push((row.second, row.flow));
+            most_open = most_open.max(merged.cursors.iter().flatten().count());
+            merged.advance().unwrap();
+        }
+        assert_eq!(found, expected);
+        assert!((2..12).contains(&most_open), "{most_open} of 40 parts at once");
     }
 }

@@ -12,6 +12,8 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
 
 use crate::error::{Result, StoreError};
 use crate::layout::{Partition, run_of_part};
@@ -61,6 +63,23 @@ impl Part {
     pub fn rows(&self, info: &TableInfo) -> Result<u64> {
         let (_, metadata) = self.open(info)?;
         Ok(u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0))
+    }
+
+    /// The earliest time in the part, by its footer; `None` where that does not tell.
+    pub(crate) fn first(&self, info: &TableInfo) -> Result<Option<Timestamp>> {
+        let Some(time) = info.time else { return Ok(None) };
+        let (_, metadata) = self.open(info)?;
+        let metadata = metadata.metadata();
+        let columns = metadata.file_metadata().schema_descr().columns();
+        let Some(column) = columns.iter().position(|column| column.name() == time) else {
+            return Ok(None);
+        };
+        let earliest = |group: &RowGroupMetaData| match group.column(column).statistics() {
+            Some(Statistics::Int64(statistics)) => statistics.min_opt().copied(),
+            _ => None,
+        };
+        let groups: Option<Vec<i64>> = metadata.row_groups().iter().map(earliest).collect();
+        Ok(groups.and_then(|times| times.into_iter().min()).map(Timestamp))
     }
 
     /// Batches of the part; only `columns`, or all of `info` where `None`.
