@@ -120,9 +120,10 @@ impl<T: Table> Merged<T> {
     /// Opens parts whose time has come, and hours until one has rows.
     fn settle(&mut self) -> Result<()> {
         loop {
-            let due = self.waiting.last().is_some_and(|(first, _)| {
-                self.now.is_none_or(|(at, ..)| *first <= at)
-            });
+            let due = self
+                .waiting
+                .last()
+                .is_some_and(|(first, _)| self.now.is_none_or(|(at, ..)| *first <= at));
             if due {
                 self.open_next()?;
             } else if self.now.is_some() {

@@ -5,8 +5,11 @@ mod views;
 mod walk;
 
 use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use foldhash::HashSet;
+use foldhash::fast::FixedState;
 use ottoscope_catalog::{
     Catalog, Explanation, Feedback, FlowEvidence, Label, Labeler, LabelerConfig,
 };
@@ -18,14 +21,18 @@ use crate::merge::Merged;
 use crate::replace;
 use crate::study::{Study, StudyLock};
 use crate::table::Table;
-use crate::tables::{LabelRow, Labels, Users};
+use crate::tables::{Flows, LabelRow, Labels, Users};
 use crate::users::{Activity, Sessions};
 use crate::writer::TableWriter;
-use views::{PlaceView, UseView};
+use views::{ClientView, PlaceView, UseView};
 
 /// How long before the first and after the last labelled flow at a server others are believed
 /// to be the same app's: addresses change hands.
 const FEEDBACK_WINDOW: Span = Span::from_seconds(86_400);
+/// About what a client costs while its sessions are joined.
+const BYTES_PER_CLIENT: usize = 128;
+/// Most times that flows are read to join sessions, however little memory there is.
+const MAX_PASSES: u64 = 64;
 /// About what a remembered name or place costs.
 const BYTES_PER_NAME: usize = 300;
 /// Most servers and users that feedback remembers.
@@ -91,11 +98,52 @@ pub fn label(
     Ok(summary)
 }
 
-/// Joins flows to users' sessions; returns how many there are.
+/// Joins flows to users' sessions; returns how many there are. Where the clients of all flows
+/// may be too many to hold, some are taken at a time, by a hash of theirs.
 fn sessions(study: &Study, mut users: TableWriter<Users>) -> Result<u64> {
+    let room = (study.shares().clients / BYTES_PER_CLIENT).max(1) as u64;
+    let passes = match study.count(&Flows::INFO)? {
+        flows if flows <= room => 1,
+        _ => clients(study)?.div_ceil(room).clamp(1, MAX_PASSES),
+    };
+    for pass in 0..passes {
+        some_sessions(study, &mut users, |client| passes == 1 || place(client) % passes == pass)?;
+    }
+    Ok(users.finish()?.rows)
+}
+
+/// About how many clients there are, by those whose hash falls to one place of many.
+fn clients(study: &Study) -> Result<u64> {
+    const SAMPLE: u64 = 64;
+    let mut seen: HashSet<u64> = HashSet::default();
+    let mut flows = Merged::<ClientView>::open(&study.table("flows"))?;
+    while let Some(row) = flows.row() {
+        let place = place(row.client);
+        if place.is_multiple_of(SAMPLE) {
+            seen.insert(place);
+        }
+        flows.advance()?;
+    }
+    Ok(SAMPLE * seen.len() as u64)
+}
+
+/// The same for a client in every pass and on every machine.
+fn place(client: &str) -> u64 {
+    FixedState::with_seed(0x7573_6572).hash_one(client) >> 16
+}
+
+fn some_sessions(
+    study: &Study,
+    users: &mut TableWriter<Users>,
+    is_one: impl Fn(&str) -> bool,
+) -> Result<()> {
     let mut sessions = Sessions::new(study.config().flow.user_idle.0);
     let mut flows = Merged::<UseView>::open(&study.table("flows"))?;
     while let Some(row) = flows.row() {
+        if !is_one(row.client) {
+            flows.advance()?;
+            continue;
+        }
         let activity = Activity {
             client: row.client,
             first: row.first,
@@ -107,8 +155,7 @@ fn sessions(study: &Study, mut users: TableWriter<Users>) -> Result<u64> {
         sessions.flow(&activity, &mut |row| users.append(row))?;
         flows.advance()?;
     }
-    sessions.finish(&mut |row| users.append(row))?;
-    Ok(users.finish()?.rows)
+    sessions.finish(&mut |row| users.append(row))
 }
 
 /// Labels every flow.
@@ -211,5 +258,58 @@ impl Bits {
 
     fn get(&self, at: u64) -> bool {
         self.0.get((at / 64) as usize).is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottoscope_flow::Timestamp;
+
+    use super::views::UseViewRow;
+    use super::*;
+
+    /// However many clients are taken at a time, the sessions are the same.
+    #[test]
+    fn passes_change_no_session() {
+        let dir = tempfile::tempdir().unwrap();
+        let study = Study::create(&dir.path().join("study"), &[]).unwrap();
+        let names = PartNames::new("host", "run", 0);
+        let mut flows = study.writer::<UseView>(names.clone());
+        for i in 0..3000u64 {
+            let first = Timestamp::from_parts((i * 7) as i64, 0);
+            flows
+                .append(&UseViewRow {
+                    flow: i,
+                    first,
+                    last: first,
+                    client: &format!("~10.0.{}.{}", i % 3, i * 31 % 250),
+                    packets_up: i,
+                    packets_down: 1,
+                    bytes_up: 2,
+                    bytes_down: 3,
+                })
+                .unwrap();
+        }
+        flows.finish().unwrap();
+        let sessions = |passes: u64| {
+            let mut users = study.writer::<Users>(names.clone());
+            for pass in 0..passes {
+                some_sessions(&study, &mut users, |c| place(c) % passes == pass).unwrap();
+            }
+            users.finish().unwrap();
+            let mut rows = Vec::new();
+            for batch in study.rows::<Users>().unwrap() {
+                rows.extend(batch.unwrap().iter().map(|row| format!("{row:?}")));
+            }
+            std::fs::remove_dir_all(study.table("users")).unwrap();
+            rows.sort();
+            rows
+        };
+        let once = sessions(1);
+        assert!(once.len() > 750, "{}", once.len());
+        assert_eq!(sessions(3), once);
+        assert_eq!(sessions(7), once);
+        let about = clients(&study).unwrap();
+        assert!((128..3000).contains(&about), "{about} of 750");
     }
 }

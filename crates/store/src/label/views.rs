@@ -85,6 +85,19 @@ table! {
 }
 
 table! {
+    /// Whose a flow is.
+    pub(super) ClientView(ClientViewRow, ClientViewBuilder, ClientViewColumns) = "flows"
+        by first, flow {
+        /// As in `flows`.
+        flow: u64,
+        /// As in `flows`.
+        first: Timestamp,
+        /// As in `flows`.
+        client: Text,
+    }
+}
+
+table! {
     /// Names asked and addresses learnt.
     pub(super) DnsView(DnsViewRow, DnsViewBuilder, DnsViewColumns) = "dns" by at, flow {
         /// As in `dns`.

@@ -211,8 +211,9 @@ impl Default for Tables {
     }
 }
 
-/// What the program itself takes: code, catalogue, the capture's buffers.
-const PROGRAM: usize = 48 << 20;
+/// What the program itself takes: code, catalogue, buffers of captures, of remembered pseudonyms
+/// and of the encoders.
+const PROGRAM: usize = 96 << 20;
 
 /// Shares of `memory.total`, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,6 +226,8 @@ pub struct Shares {
     pub rows: usize,
     /// Names and servers that labelling remembers: it runs when the workers are gone.
     pub names: usize,
+    /// Clients whose sessions are joined at a time, beside it.
+    pub clients: usize,
 }
 
 /// A key of `study.toml` as its template and reference page tell it.
@@ -368,6 +371,7 @@ impl StudyConfig {
                 streams: to_usize(self.memory.streams.0),
                 rows: to_usize(self.memory.rows.0),
                 names: usize::MAX,
+                clients: usize::MAX,
             };
         }
         let all = total.saturating_sub(PROGRAM);
@@ -377,7 +381,8 @@ impl StudyConfig {
             streams: to_usize(self.memory.streams.0).min(each / 10),
             // Rows are sorted and encoded in copies, two parts at a time.
             rows: to_usize(self.memory.rows.0).min(each / 12).max(1 << 20),
-            names: all / 2,
+            names: all / 4,
+            clients: all / 3,
         }
     }
 

@@ -171,9 +171,9 @@ impl Study {
     pub fn share_out(&mut self, workers: usize, memory: Option<u64>) -> Result<()> {
         self.workers = workers.max(1);
         let Some(bytes) = memory else { return Ok(()) };
-        let least = 64 + 32 * self.workers as u64;
+        let least = 128 + 32 * self.workers as u64;
         if bytes < least << 20 {
-            let message = format!("memory is too little: {workers} workers need {least}MiB");
+            let message = format!("memory is too little: {workers} workers need {least}MiB, or give fewer --workers");
             return Err(StoreError::Config { path: "command line".into(), message });
         }
         self.config.memory.total = Size(bytes);
