@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ottoscope_wire::{Layer, LinkType, Reason, WireError};
 
+use super::ahead::ReadAhead;
 use super::batch::{Batch, CaptureFault, Record};
 use super::error::CaptureError;
 use super::inputs::Input;
@@ -170,6 +171,16 @@ impl CaptureFile {
             capture,
             info,
         })
+    }
+
+    /// Has compression undone by another thread from here on.
+    pub(super) fn read_ahead(&mut self) -> Result<(), CaptureError> {
+        if self.info.compression.is_some() {
+            let bytes = std::mem::replace(&mut self.bytes, Box::new(io::empty()));
+            let failed = |source| CaptureError::Read { path: self.info.path.clone(), source };
+            self.bytes = Box::new(ReadAhead::start(bytes).map_err(failed)?);
+        }
+        Ok(())
     }
 
     /// Replaces the batch's content by the next records, reading about `chunk` bytes.

@@ -9,6 +9,7 @@
 //! in place, and a cut or damaged file keeps the packets before the damage. What is wrong with
 //! a file's content is a [`CaptureFault`] and never an error.
 
+mod ahead;
 mod batch;
 mod error;
 mod file;

@@ -149,10 +149,14 @@ impl Captures {
     fn activate(&mut self) -> Result<(), CaptureError> {
         let Some(waiting) = self.waiting.pop_front() else { return Ok(()) };
         let mut active = match waiting.open {
-            Some(active) => *active,
+            Some(mut active) => {
+                active.file.read_ahead()?;
+                *active
+            }
             None => {
                 let capture = waiting.order.1;
-                let file = CaptureFile::open(&waiting.input, capture, &self.options)?;
+                let mut file = CaptureFile::open(&waiting.input, capture, &self.options)?;
+                file.read_ahead()?;
                 let batch = self.pool.fresh();
                 let mut active =
                     Active { file, capture, batch, cursor: 0, latest: Timestamp::default() };

@@ -173,7 +173,9 @@ impl Study {
         let Some(bytes) = memory else { return Ok(()) };
         let least = 128 + 32 * self.workers as u64;
         if bytes < least << 20 {
-            let message = format!("memory is too little: {workers} workers need {least}MiB, or give fewer --workers");
+            let message = format!(
+                "memory is too little: {workers} workers need {least}MiB, or give fewer --workers"
+            );
             return Err(StoreError::Config { path: "command line".into(), message });
         }
         self.config.memory.total = Size(bytes);
