@@ -44,7 +44,7 @@ def tools(args, capture, scratch):
         Tool("ottoscope", "flows, names, messages, tables, labels; one worker",
              [*run, "1", "--no-report"], None),
         Tool("ottoscope-2", "the same with two workers", [*run, "2", "--no-report"], None),
-        Tool("ottoscope-flows", "flows, names, messages; nothing written",
+        Tool("ottoscope-flows", "flows by counters, TCP states, round trips; nothing written",
              [*run, "1", "--flows-only"], r"FLOWS=(\d+)"),
         Tool("limit-read", "a bare loop over the records (the limit)",
              [args.limit, str(capture), "iter"], None),

@@ -86,14 +86,18 @@ def chart(title, points, x, at):
     out = [f'<g transform="translate({at[0]},{at[1]})">',
            f'<text x="{left}" y="14" class="t">{title}</text>',
            f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" class="i"/>',
-           f'<line x1="{left}" y1="{height - bottom}" x2="{width}" y2="{height - bottom}" class="a"/>',
+           f'<line x1="{left}" y1="{height - bottom}" x2="{width}" y2="{height - bottom}"'
+           ' class="a"/>',
            f'<polyline points="{line}" class="l"/>']
-    out += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" class="d"/>' for a, b in map(lambda p: place(*p), points)]
-    out += [f'<text x="{place(v, 0)[0]:.1f}" y="{height - bottom + 14}" class="n m">{v / 1e6:g}</text>'
-            for v in xs if v >= max(xs) / 9]
-    out += [f'<text x="{left - 6}" y="{place(0, v)[1] + 4:.1f}" class="n e">{v:.3g}</text>'
+    out += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" class="d"/>'
+            for a, b in (place(*p) for p in points)]
+    out += [f'<text x="{place(v, 0)[0]:.1f}" y="{height - bottom + 14}" class="n m">'
+            f"{v / 1e6:.3g}</text>" for v in xs if v >= max(xs) / 9]
+    number = lambda v: f"{v:,.0f}" if v >= 100 else f"{v:.3g}"
+    out += [f'<text x="{left - 6}" y="{place(0, v)[1] + 4:.1f}" class="n e">{number(v)}</text>'
             for v in (ys[-1], ys[-1] / 2)]
-    out += [f'<text x="{left + (width - left) / 2}" y="{height - 4}" class="n m">{x}</text>', "</g>"]
+    middle = left + (width - left) / 2
+    out += [f'<text x="{middle}" y="{height - 4}" class="n m">{x}</text>', "</g>"]
     return "\n".join(out)
 
 
