@@ -35,6 +35,9 @@ fn probe(probe: &Probe<'_>) -> Match {
             Err(_) => Match::No,
         };
     }
+    if bytes.first().is_some_and(|b| *b != content::HANDSHAKE) {
+        return Match::No;
+    }
     let len = match record::header(bytes) {
         Err(error) if error.is_truncated() => return Match::Maybe,
         Ok((content::HANDSHAKE, _, len)) if len > 0 => len,
