@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from run import packets_of
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # Flows of one capture and how long they last. The first series keeps the rate, and every flow
@@ -38,19 +40,6 @@ def run(command):
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def packets_of(binary, capture):
-    """Packets by the record headers of a little-endian pcap."""
-    count, at, size = 0, 24, capture.stat().st_size
-    with open(capture, "rb", buffering=1 << 20) as file:
-        file.seek(24)
-        while at + 16 <= size:
-            length = int.from_bytes(file.read(16)[8:12], "little")
-            file.seek(length, os.SEEK_CUR)
-            at += 16 + length
-            count += 1
-    return count
-
-
 def measure(args, series, flows, duration, scratch):
     capture, study, scenario = (scratch / name for name in ("load.pcap", "study", "load.toml"))
     text = (ROOT / "scenarios" / "many-flows.toml").read_text()
@@ -59,7 +48,7 @@ def measure(args, series, flows, duration, scratch):
     scenario.write_text(text)
     subprocess.run([args.bin, "synth", scenario, "--flows", str(flows), "--duration", duration,
                     "-o", capture], check=True, stderr=subprocess.DEVNULL)
-    packets = packets_of(args.bin, capture)
+    packets = packets_of(capture)
     base = [args.bin, "run", capture, "-o", study, "--workers", "1", "--no-report"]
     whole, counts = [], []
     for _ in range(args.reps):

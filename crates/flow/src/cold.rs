@@ -95,9 +95,20 @@ impl Default for Live {
     }
 }
 
-impl Live {
+/// What a pool's boxes hold.
+pub(crate) trait Clear: Default {
+    /// As new.
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Clear for Handshake {}
+impl Clear for Detail {}
+
+impl Clear for Live {
     /// As new, with the memory of its streams.
-    pub(crate) fn clear(&mut self) {
+    fn clear(&mut self) {
         let mut streams = self.streams.take();
         for stream in streams.iter_mut().flat_map(|s| s.iter_mut()) {
             stream.clear();
@@ -110,7 +121,8 @@ impl Live {
 pub(crate) enum Reader {
     /// Nobody yet: by direction, which of [`crate::dissector::ALL`] said no (bit by index).
     Probing([u64; 2]),
-    /// A dissector, with its index in [`crate::dissector::ALL`], or `usize::MAX` for a signature.
+    /// A dissector, with its index in [`crate::dissector::ALL`], or the session's
+    /// `SIGNATURE_BIT` for a signature.
     Reading(Box<dyn Dissector>, usize),
 }
 
@@ -125,7 +137,7 @@ pub(crate) struct Pool<T> {
     out: usize,
 }
 
-impl<T: Default> Pool<T> {
+impl<T: Clear> Pool<T> {
     /// An empty box.
     #[allow(clippy::unnecessary_box_returns)] // the box is what is used again
     pub(crate) fn take(&mut self) -> Box<T> {
@@ -137,7 +149,7 @@ impl<T: Default> Pool<T> {
     pub(crate) fn give(&mut self, mut one: Box<T>) {
         self.out -= 1;
         if self.kept.len() < POOLED {
-            *one = T::default();
+            one.clear();
             self.kept.push(one);
         }
     }
@@ -151,17 +163,6 @@ impl<T: Default> Pool<T> {
 impl<T> Default for Pool<T> {
     fn default() -> Self {
         Pool { kept: Vec::new(), out: 0 }
-    }
-}
-
-impl Pool<Live> {
-    /// Takes a box back, which keeps the memory of its streams.
-    pub(crate) fn give_back(&mut self, mut live: Box<Live>) {
-        self.out -= 1;
-        if self.kept.len() < POOLED {
-            live.clear();
-            self.kept.push(live);
-        }
     }
 }
 

@@ -28,7 +28,7 @@ use session::Session;
 /// Rows of anomalies a worker hands over; what comes on top is counted.
 const ANOMALY_ROWS: u64 = 100_000;
 
-/// Bytes of a flow's entry, its slot in the index, of which half are free, and its timer.
+/// Bytes of a flow's entry, its place in the index, which has about two slots a flow, and its timer.
 const PER_FLOW: usize = size_of::<Entry>() + 2 * size_of::<u64>() + size_of::<Timer>();
 
 /// A frame as captured.
@@ -449,7 +449,7 @@ impl<S: Sink> Engine<S> {
     ) -> Result<(), S::Error> {
         let result =
             if live.reads() { self.with_emit(slot, |emit| live.close(at, emit)).1 } else { Ok(()) };
-        self.cold.lives.give_back(live);
+        self.cold.lives.give(live);
         result
     }
 

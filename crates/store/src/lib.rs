@@ -35,7 +35,7 @@ pub use reader::{Batches, Check, Part, Rows};
 pub use run::{InputRecord, Outcome, Run, RunRecord, TableRecord, peak_memory};
 pub use secret::{SECRET_FILE, Secret};
 pub use sink::StoreSink;
-pub use study::{Size, Study, StudyConfig, StudyLock};
+pub use study::{Size, Study, StudyConfig, StudyLock, least_memory};
 pub use table::{ColumnInfo, Table, TableInfo, typed};
 pub use writer::{TableWriter, WriteOptions, Written};
 

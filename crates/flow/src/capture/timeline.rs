@@ -66,6 +66,10 @@ impl Active {
     }
 }
 
+/// Captures of which compression is undone ahead: each has a thread and a megabyte and a half.
+/// Of those that overlap beyond them, it is undone as they are read.
+const READ_AHEAD: usize = 16;
+
 impl Captures {
     /// Opens captures and folders of captures, reads every header and finds the order in time.
     ///
@@ -148,15 +152,20 @@ impl Captures {
     /// Starts reading the next waiting file.
     fn activate(&mut self) -> Result<(), CaptureError> {
         let Some(waiting) = self.waiting.pop_front() else { return Ok(()) };
+        let ahead = self.active.len() < READ_AHEAD;
         let mut active = match waiting.open {
             Some(mut active) => {
-                active.file.read_ahead()?;
+                if ahead {
+                    active.file.read_ahead()?;
+                }
                 *active
             }
             None => {
                 let capture = waiting.order.1;
                 let mut file = CaptureFile::open(&waiting.input, capture, &self.options)?;
-                file.read_ahead()?;
+                if ahead {
+                    file.read_ahead()?;
+                }
                 let batch = self.pool.fresh();
                 let mut active =
                     Active { file, capture, batch, cursor: 0, latest: Timestamp::default() };

@@ -15,7 +15,8 @@ use ottoscope_flow::dissector::signature::SignatureSet;
 use ottoscope_flow::run::{RunError, run as run_engines};
 use ottoscope_store::tables::{CaptureRow, Captures as CapturesTable};
 use ottoscope_store::{
-    InputRecord, Outcome, Run, Secret, StoreSink, Study, StudyLock, Table, label,
+    InputRecord, Outcome, Run, Secret, Size, StoreSink, Study, StudyLock, Table, label,
+    least_memory,
 };
 
 use crate::cli::{ClientAddresses, RunArgs};
@@ -35,6 +36,7 @@ pub(crate) fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCod
     let progress = Arc::clone(&options.progress);
     // Captures first: a wrong path must not leave an empty study behind.
     let mut source = open_source(args, options)?;
+    enough_memory(args)?;
     let mut study = open_study(args)?;
     study.share_out(workers(args), args.memory).map_err(stored)?;
     let lock = study.lock().map_err(stored)?;
@@ -155,6 +157,17 @@ fn open_source(args: &RunArgs, options: Options) -> anyhow::Result<Box<dyn Packe
     ))
 }
 
+fn enough_memory(args: &RunArgs) -> anyhow::Result<()> {
+    let least = least_memory(workers(args));
+    match args.memory {
+        Some(bytes) if bytes < least => Err(hinted(
+            format!("--memory {} is too little", Size(bytes)),
+            format!("{} workers need {}, fewer need less", workers(args), Size(least)),
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn open_study(args: &RunArgs) -> anyhow::Result<Study> {
     let mut overrides: Vec<(&str, String)> = Vec::new();
     if let Some(how) = args.client_addresses {
@@ -237,10 +250,14 @@ fn summarise(infos: &[CaptureInfo], summaries: &[Summary], took: std::time::Dura
     let flows: u64 = summaries.iter().map(|s| s.flows).sum();
     let cut = infos.iter().filter(|info| info.truncated).count();
     let dropped: u64 = infos.iter().map(|info| info.dropped).sum();
+    let evicted: u64 = summaries.iter().map(|s| s.evicted).sum();
     let seconds = took.as_secs_f64();
     let mut text = format!("{packets} packets, {flows} flows in {seconds:.1} s");
     if cut > 0 {
         text += &format!("; {cut} captures are cut or damaged, see the table anomalies");
+    }
+    if evicted > 0 {
+        text += &format!("; {evicted} flows were ended early to stay within the memory allowed");
     }
     if dropped > 0 {
         text += &format!("; the capturing system dropped {dropped} packets");

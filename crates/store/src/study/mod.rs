@@ -170,17 +170,27 @@ impl Study {
     /// [`StoreError::Config`] where that is too little to work with.
     pub fn share_out(&mut self, workers: usize, memory: Option<u64>) -> Result<()> {
         self.workers = workers.max(1);
-        let Some(bytes) = memory else { return Ok(()) };
-        let least = 128 + 32 * self.workers as u64;
-        if bytes < least << 20 {
+        let (path, total) = match memory {
+            Some(bytes) => (PathBuf::from("--memory"), bytes),
+            None => (self.root.join(STUDY_FILE), self.config.memory.total.0),
+        };
+        let unlimited = memory.is_none() && total == 0;
+        if !unlimited && total < least_memory(self.workers) {
+            let least = Size(least_memory(self.workers));
             let message = format!(
-                "memory is too little: {workers} workers need {least}MiB, or give fewer --workers"
+                "too little memory: {} workers need {least} (fewer need less)",
+                self.workers
             );
-            return Err(StoreError::Config { path: "command line".into(), message });
+            return Err(StoreError::Config { path, message });
         }
-        self.config.memory.total = Size(bytes);
+        self.config.memory.total = Size(total);
         Ok(())
     }
+}
+
+/// Bytes of memory that so many workers need.
+pub fn least_memory(workers: usize) -> u64 {
+    (128 + 32 * workers.max(1) as u64) << 20
 }
 
 /// Writes a small file whole or not at all.
