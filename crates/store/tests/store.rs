@@ -379,3 +379,20 @@ fn an_empty_study_is_labelled_too() {
     assert_eq!(summary, ottoscope_store::LabelSummary::default());
     assert_eq!(rows::<Labels>(&study), Vec::<String>::new());
 }
+
+#[test]
+fn memory_is_shared_out_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut study = study(dir.path(), &[]);
+    let (secret, _) = study.secret().unwrap();
+    let whole = study.engine(&secret);
+    study.share_out(2, None).unwrap();
+    assert_eq!(study.engine(&secret).memory, whole.memory);
+    for (workers, bytes, enough) in [(1, 0, false), (1, 150 << 20, false), (1, 160 << 20, true)] {
+        assert_eq!(study.share_out(workers, Some(bytes)).is_ok(), enough, "{bytes}");
+    }
+    study.share_out(4, Some(1 << 30)).unwrap();
+    let (engine, options) = (study.engine(&secret), study.write_options());
+    let each = engine.memory + engine.total_buffer + 3 * options.buffer_bytes;
+    assert!(engine.memory > 64 << 20 && 4 * each < 1 << 30, "{each}");
+}
