@@ -18,10 +18,11 @@ pub(crate) const CRATES: &[Crate] = &[
     Crate { folder: "wire", on: &[] },
     Crate { folder: "flow", on: &["wire"] },
     Crate { folder: "catalog", on: &["flow"] },
+    Crate { folder: "infer", on: &["flow"] },
     Crate { folder: "store", on: &["flow", "catalog"] },
     Crate { folder: "analysis", on: &["store"] },
     Crate { folder: "synth", on: &["wire"] },
-    Crate { folder: "ottoscope", on: &["wire", "flow", "catalog", "store", "analysis", "synth"] },
+    Crate { folder: "ottoscope", on: &["wire", "flow", "catalog", "store", "infer", "analysis", "synth"] },
 ];
 
 /// A dependency that is heavy, or gives power that the rest must not have.

@@ -1,0 +1,1 @@
+//! Keywords of host names, URLs and other short texts.

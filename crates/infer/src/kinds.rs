@@ -1,0 +1,1 @@
+//! Kinds of messages told apart before their fields are inferred.

@@ -1,0 +1,1 @@
+//! Protocol packets told from continuations, and both put together to messages.

@@ -1,0 +1,1 @@
+//! Opcodes found in an app's own code.
