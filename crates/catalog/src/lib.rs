@@ -32,6 +32,7 @@ pub use explain::{Explanation, Step};
 pub use feedback::Feedback;
 pub use labeler::{Labeler, LabelerConfig};
 pub use names::NameRule;
+pub use pattern::HostPattern;
 pub use payload::matches;
 pub use prefixes::PrefixRule;
 pub use reference::reference;

@@ -113,6 +113,31 @@ impl Host {
     }
 }
 
+/// A host pattern on its own, outside any catalogue.
+#[derive(Debug, Clone)]
+pub struct HostPattern(Vec<Host>);
+
+impl std::str::FromStr for HostPattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        parse(text).map(HostPattern)
+    }
+}
+
+impl HostPattern {
+    /// Whether a host name, lower case and without a dot at its end, matches.
+    pub fn matches(&self, name: &str) -> bool {
+        self.0.iter().any(|host| {
+            let rest = name.strip_suffix(&*host.suffix);
+            rest.is_some_and(|rest| match rest.strip_suffix('.') {
+                Some(rest) => host.matches_rest(rest),
+                None => rest.is_empty() && host.matches_rest(""),
+            })
+        })
+    }
+}
+
 /// Reads a host pattern into its alternatives.
 ///
 /// # Errors
@@ -245,6 +270,23 @@ pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_match_on_their_own() {
+        let check = |pattern: &str, name: &str, expected: bool| {
+            let pattern: HostPattern = pattern.parse().unwrap();
+            assert_eq!(pattern.matches(name), expected, "{pattern:?} {name}");
+        };
+        check(".qq.com", "qq.com", true);
+        check(".qq.com", "short.weixin.qq.com", true);
+        check(".qq.com", "notqq.com", false);
+        check("*short.weixin.qq.com", "hkshort.weixin.qq.com", true);
+        check("*short.weixin.qq.com", "short.weixin.qq.com", true);
+        check("*short.weixin.qq.com", "a.short.weixin.qq.com", false);
+        check("{a,b}.example", "b.example", true);
+        check("a.example", "a.example", true);
+        check("a.example", "b.a.example", false);
+    }
 
     fn matches(pattern: &str, name: &str) -> bool {
         parse(pattern).unwrap().iter().any(|host| {

@@ -261,6 +261,9 @@ pub struct Signature {
     /// See [`Name::confidence`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f32>,
+    /// Share of the packets it was learned from that have the layout, or continue one that has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<f32>,
     /// What a reader should know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
@@ -282,6 +285,12 @@ pub struct Field {
     pub len: usize,
     /// What it holds.
     pub kind: FieldKind,
+    /// A word for it: `transaction`, `version`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Why it is taken for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
     /// `constant`: the value or values, in hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<OneOrMany>,
@@ -338,6 +347,9 @@ pub struct Task {
     /// Start of the path of a request to one of the app's hosts; the longest that fits wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_prefix: Option<String>,
+    /// What was seen that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
     /// See [`Name::source`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,

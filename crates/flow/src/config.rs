@@ -32,6 +32,8 @@ pub struct Config {
     pub dissect: bool,
     /// Whether [`crate::Sink::bin`] is called.
     pub bins: bool,
+    /// Whether [`crate::Sink::segment`] is called.
+    pub segments: bool,
     /// Whether media streams emit every packet.
     pub every_packet: bool,
     /// Key of flow ids, from the study.
@@ -53,6 +55,7 @@ impl Default for Config {
             memory: usize::MAX,
             dissect: true,
             bins: true,
+            segments: false,
             every_packet: false,
             flow_key: [0, 0],
         }

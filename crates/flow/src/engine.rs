@@ -16,7 +16,9 @@ use crate::dissector::signature::SignatureSet;
 use crate::entry::{Arrival, Entry, Fit};
 use crate::index::Index;
 use crate::key::FlowKey;
-use crate::model::{Anomaly, Facts, Flow, FlowEnd, FlowId, Side, Tally, Transport};
+use crate::model::{
+    Anomaly, Direction, Facts, Flow, FlowEnd, FlowId, Segment, Side, Tally, Transport,
+};
 use crate::sink::Sink;
 use crate::time::Timestamp;
 use crate::wheel::{Timer, Wheel};
@@ -345,7 +347,31 @@ impl<S: Sink> Engine<S> {
         if entry.undecided() && entry.concerns_reader(packet) {
             self.read(slot, direction, packet, at)?;
         }
+        if self.config.segments && packet.payload_len > 0 {
+            self.segment(slot, direction, packet, at)?;
+        }
         Ok(())
+    }
+
+    /// Hands over a packet's payload as it came.
+    fn segment(
+        &mut self,
+        slot: u32,
+        direction: Direction,
+        packet: &Packet<'_>,
+        at: Timestamp,
+    ) -> Result<(), S::Error> {
+        let Engine { entries, scratch, sink, .. } = self;
+        entries[slot as usize].describe(scratch);
+        let syn = u32::from(packet.tcp.flags & packet::Tcp::SYN != 0);
+        sink.segment(&Segment {
+            flow: scratch,
+            at,
+            direction,
+            sequence: (packet.ip_protocol == 6).then(|| packet.tcp.seq.wrapping_add(syn)),
+            len: packet.payload_len,
+            payload: packet.payload,
+        })
     }
 
     /// Puts a new flow into the table.

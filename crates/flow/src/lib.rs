@@ -31,8 +31,8 @@ pub use ottoscope_wire as wire;
 pub use config::{Config, Prefix};
 pub use engine::{Engine, Frame, Shard, Summary};
 pub use model::{
-    Anomaly, Bin, Body, Direction, Facts, Flow, FlowEnd, FlowId, Message, NameSource, Side, Tally,
-    TlsFacts, Transport, Tunnel,
+    Anomaly, Bin, Body, Direction, Facts, Flow, FlowEnd, FlowId, Message, NameSource, Segment,
+    Side, Tally, TlsFacts, Transport, Tunnel,
 };
 pub use signature::{Field, FieldKind, Signature};
 pub use sink::Sink;

@@ -347,6 +347,23 @@ pub struct Message<'a> {
     pub body: Body<'a>,
 }
 
+/// The payload of one packet, before anybody puts packets together.
+#[derive(Clone, Copy)]
+pub struct Segment<'a> {
+    /// The flow so far, this packet counted.
+    pub flow: &'a Flow,
+    /// Time of the packet.
+    pub at: Timestamp,
+    /// Which way it went.
+    pub direction: Direction,
+    /// TCP sequence number of the first payload byte.
+    pub sequence: Option<u32>,
+    /// Length of the payload on the wire in bytes, at least 1.
+    pub len: u32,
+    /// What was captured of it.
+    pub payload: &'a [u8],
+}
+
 /// A parsed message.
 #[derive(Clone, Copy)]
 #[non_exhaustive]

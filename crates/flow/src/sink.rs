@@ -1,7 +1,7 @@
 //! Where results go. The engine pushes, as it never waits for a consumer and never buffers:
 //! a sink that needs order or batches keeps them itself.
 
-use crate::model::{Anomaly, Bin, Flow, Message};
+use crate::model::{Anomaly, Bin, Flow, Message, Segment};
 
 /// Receives what the engine makes of packets.
 pub trait Sink {
@@ -13,6 +13,12 @@ pub trait Sink {
 
     /// Called for each application message, in order within its flow and direction.
     fn message(&mut self, _message: &Message<'_>) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// Called for each packet with payload, as it came and retransmissions too, where
+    /// [`crate::Config::segments`] asks for it.
+    fn segment(&mut self, _segment: &Segment<'_>) -> Result<(), Self::Error> {
         Ok(())
     }
 

@@ -8,6 +8,8 @@
 //! Every threshold is in [`Params`], with the paper's value as default, and the paper's own
 //! method stands beside ours wherever they differ.
 
+pub mod flow_type;
+pub mod lab;
 pub mod params;
 pub mod samples;
 
@@ -20,5 +22,7 @@ pub mod opcodes;
 pub mod segment;
 pub mod source;
 
+pub use flow_type::FlowType;
+pub use lab::Lab;
 pub use params::Params;
 pub use samples::{Cuts, FlowInfo, Sample, Samples};

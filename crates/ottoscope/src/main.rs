@@ -4,6 +4,7 @@ mod cli;
 mod clock;
 mod commands;
 mod hint;
+mod infer;
 mod inline;
 mod input;
 mod progress;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Report(args) => commands::report::run(args, &mut out),
         Command::Label(args) => commands::label::run(args, &mut out),
         Command::Dissect(args) => commands::dissect::run(args, &mut out),
+        Command::Infer(args) => commands::infer::run(args, &mut out),
         Command::Catalog(args) => commands::catalog::run(args, &mut out),
         Command::Study(args) => commands::study::run(args, &mut out),
         Command::Synth(args) => commands::synth::run(args, &mut out),

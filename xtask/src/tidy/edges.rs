@@ -22,7 +22,10 @@ pub(crate) const CRATES: &[Crate] = &[
     Crate { folder: "store", on: &["flow", "catalog"] },
     Crate { folder: "analysis", on: &["store"] },
     Crate { folder: "synth", on: &["wire"] },
-    Crate { folder: "ottoscope", on: &["wire", "flow", "catalog", "store", "infer", "analysis", "synth"] },
+    Crate {
+        folder: "ottoscope",
+        on: &["wire", "flow", "catalog", "store", "infer", "analysis", "synth"],
+    },
 ];
 
 /// A dependency that is heavy, or gives power that the rest must not have.

@@ -59,3 +59,26 @@ pub struct Field {
     /// Why, in words with numbers.
     pub evidence: String,
 }
+
+impl Kind {
+    /// One word for it, as signatures and pages have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Constant => "constant",
+            Kind::Sequence => "sequence",
+            Kind::RequestResponse => "request-response",
+            Kind::Length { .. } => "length",
+            Kind::Opcode => "opcode",
+            Kind::Transaction => "transaction",
+            Kind::Timestamp => "timestamp",
+            Kind::Flags => "flags",
+            Kind::Session => "session",
+            Kind::Address => "address",
+            Kind::Count => "count",
+            Kind::Text => "text",
+            Kind::Checksum => "checksum",
+            Kind::Payload => "payload",
+            Kind::Unidentified => "unknown",
+        }
+    }
+}

@@ -3,6 +3,7 @@
 pub(crate) mod analyse;
 pub(crate) mod catalog;
 pub(crate) mod dissect;
+pub(crate) mod infer;
 pub(crate) mod label;
 pub(crate) mod query;
 pub(crate) mod report;

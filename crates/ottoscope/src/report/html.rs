@@ -12,7 +12,7 @@ use super::text::{escape, markdown, visible};
 use super::{Facts, ReportData, number, table};
 
 /// Rules of the page.
-const STYLE: &str = include_str!("page.css");
+pub(crate) const STYLE: &str = include_str!("page.css");
 /// Sorts tables by the column that is clicked. The page works without.
 const SCRIPT: &str = include_str!("page.js");
 /// SHA-256 of [`SCRIPT`] in base64: the only code that a browser may run on the page.

@@ -6,11 +6,11 @@
 
 mod facts;
 mod html;
-mod number;
+pub(crate) mod number;
 pub(crate) mod results;
-mod svg;
+pub(crate) mod svg;
 mod table;
-mod text;
+pub(crate) mod text;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use ottoscope_analysis::{Answer, Session};
 use ottoscope_store::{ClientAddresses, RunRecord, Study};
 
 pub(crate) use facts::Facts;
+pub(crate) use html::STYLE;
 
 /// What the page is made of.
 pub(crate) struct ReportData<'a> {

@@ -1,0 +1,126 @@
+//! `ottoscope infer`: from packets of a protocol that nobody has documented to its format.
+
+pub(crate) mod args;
+mod clean;
+
+use std::fs;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use ottoscope_flow::Transport;
+use ottoscope_flow::capture::Options;
+use ottoscope_infer::{Lab, Params};
+
+use self::args::{Carrier, InferAction, InferArgs, StepArgs, TrafficArgs};
+use crate::hint::hinted;
+use crate::infer::gather::Source;
+use crate::infer::select::Rules;
+use crate::infer::story::Step;
+use crate::infer::{page, print};
+use crate::input;
+
+/// Runs the verb.
+pub(crate) fn run(args: &InferArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let (upto, args) = match &args.action {
+        InferAction::All(args) => ("all", args),
+        InferAction::Clean(args) => ("clean", args),
+        InferAction::Keywords(args) => ("keywords", args),
+        InferAction::Segment(args) => ("segment", args),
+        InferAction::Messages(args) => ("messages", args),
+        InferAction::Fields(args) => ("fields", args),
+        InferAction::Opcodes(args) => ("opcodes", args),
+    };
+    let params = params(&args.set)?;
+    let lab = lab(&args.traffic)?;
+    let rules = rules(&args.traffic)?;
+    let catalog = Arc::new(input::catalog(&args.traffic.catalog)?);
+    if let Some(app) = &args.traffic.app {
+        input::known_app(&catalog, app)?;
+    }
+    let source = Source {
+        captures: &args.traffic.captures,
+        catalog,
+        options: Options { stop: input::stop_flag(), ..Options::default() },
+    };
+    let survey = source.survey(&rules, lab.as_ref())?;
+    let mut steps = vec![clean::step(&survey, rules.chooses_servers())];
+    tell(args, upto, &mut steps, out)?;
+    let _ = params;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the account in the form asked for.
+fn tell(args: &StepArgs, upto: &str, steps: &[Step], out: &mut dyn Write) -> anyhow::Result<()> {
+    let wanted: Vec<&Step> = steps.iter().filter(|s| upto == "all" || s.id == upto).collect();
+    if args.json {
+        let all: Vec<_> = wanted.iter().map(|step| step.to_json()).collect();
+        serde_json::to_writer_pretty(&mut *out, &all)?;
+        writeln!(out)?;
+    } else {
+        let coloured = std::io::stdout().is_terminal() && console::colors_enabled();
+        for step in wanted {
+            print::step(out, step, coloured)?;
+        }
+    }
+    if let Some(path) = &args.html {
+        let title = format!("Inference from {}", args.traffic.captures.join(", "));
+        fs::write(path, page::page(&title, steps))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn rules(traffic: &TrafficArgs) -> anyhow::Result<Rules> {
+    let mut rules = Rules::new(&traffic.server)?;
+    rules.app.clone_from(&traffic.app);
+    rules.ports.clone_from(&traffic.port);
+    rules.known = traffic.known;
+    rules.transport = traffic.transport.map(|carrier| match carrier {
+        Carrier::Tcp => Transport::Tcp,
+        Carrier::Udp => Transport::Udp,
+    });
+    Ok(rules)
+}
+
+fn lab(traffic: &TrafficArgs) -> anyhow::Result<Option<Lab>> {
+    let Some(path) = &traffic.lab else { return Ok(None) };
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the lab file {}", path.display()))?;
+    let lab = Lab::parse(&text).map_err(|error| {
+        hinted(
+            format!("the lab file {}: {error}", path.display()),
+            "write one [[experiment]] a task with `task`, `start` and `end`, or a CSV with these \
+             columns",
+        )
+    })?;
+    Ok(Some(lab))
+}
+
+/// The paper's thresholds with `NAME=VALUE` on top.
+fn params(set: &[String]) -> anyhow::Result<Params> {
+    let mut values = serde_json::to_value(Params::default())?;
+    for text in set {
+        let known = || {
+            let names = values.as_object().map(|all| all.keys().cloned().collect::<Vec<_>>());
+            format!("there are: {}", names.unwrap_or_default().join(", "))
+        };
+        let wrong = || format!("`--set {text}` is not NAME=VALUE");
+        let (name, value) = text.split_once('=').ok_or_else(|| hinted(wrong(), known()))?;
+        let number: f64 = value.trim().parse().map_err(|_| {
+            hinted(format!("`--set {text}`: `{value}` is no number"), "as in opcode-entropy=0.4")
+        })?;
+        let Some(place) = values.get(name.trim()) else {
+            return Err(hinted(format!("no threshold is named `{name}`"), known()));
+        };
+        let new = if place.is_u64() && number >= 0.0 && number.fract() == 0.0 {
+            serde_json::json!(number as u64)
+        } else {
+            serde_json::json!(number)
+        };
+        values[name.trim()] = new;
+    }
+    serde_json::from_value(values)
+        .map_err(|error| hinted(format!("--set: {error}"), "counts are whole and not negative"))
+}
