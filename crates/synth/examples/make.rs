@@ -1,9 +1,11 @@
-//! The library's smallest use: `make SCENARIO OUT.pcap TRUTH.jsonl` for a shipped scenario.
+//! The library's smallest use: `make SCENARIO OUT.pcap TRUTH.jsonl` for a shipped scenario, or
+//! `make LAB OUT.pcap TRUTH.jsonl TABLE.toml [SEED]` for a lab.
 
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
+use ottoscope_synth::lab::{self, Lab};
 use ottoscope_synth::{JsonLines, Scenario, generate};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -11,15 +13,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(name), Some(capture), Some(truth)) =
         (arguments.next(), arguments.next(), arguments.next())
     else {
-        return Err("usage: make SCENARIO OUT.pcap TRUTH.jsonl".into());
-    };
-    let scenario = match std::fs::read_to_string(&name) {
-        Ok(text) => Scenario::from_toml(&text)?,
-        Err(_) => Scenario::builtin(&name)?,
+        return Err("usage: make SCENARIO|LAB OUT.pcap TRUTH.jsonl [TABLE.toml [SEED]]".into());
     };
     let mut capture = File::create(capture)?;
     let mut truth = JsonLines(BufWriter::new(File::create(truth)?));
-    let totals = generate(&scenario, scenario.seed, &mut capture, &mut truth)?;
+    let totals = if let (Ok(lab), Some(table)) = (Lab::builtin(&name), arguments.next()) {
+        let seed = arguments.next().map_or(Ok(1), |seed| seed.parse())?;
+        let made = lab::generate(&lab, seed, &mut capture, &mut truth)?;
+        std::fs::write(table, lab::to_toml(&made.experiments))?;
+        made.totals
+    } else {
+        let scenario = match std::fs::read_to_string(&name) {
+            Ok(text) => Scenario::from_toml(&text)?,
+            Err(_) => Scenario::builtin(&name)?,
+        };
+        generate(&scenario, scenario.seed, &mut capture, &mut truth)?
+    };
     truth.0.flush()?;
     writeln!(std::io::stdout(), "{totals:#?}")?;
     Ok(())

@@ -10,6 +10,7 @@ mod wechat;
 mod whatsapp;
 
 use crate::context::Context;
+use crate::lab::Opening;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
 
@@ -27,6 +28,7 @@ enum Kind {
     WeChatShort { mmtls: bool },
     Call,
     Load { left: u64, period: i64 },
+    Lab(Option<Box<Opening>>),
 }
 
 pub(crate) const SECOND: i64 = 1_000_000_000;
@@ -75,6 +77,11 @@ pub(crate) fn wait(per_hour: f64, rng: &mut Rng) -> i64 {
 }
 
 impl Agent {
+    /// One that opens a lab's flow.
+    pub(crate) fn lab(user: u32, opening: Box<Opening>, rng: Rng) -> Self {
+        Agent { user, kind: Kind::Lab(Some(opening)), rng }
+    }
+
     /// Does what is due; returns when to wake next.
     pub(crate) fn wake(&mut self, now: i64, cx: &mut Context<'_>) -> Option<i64> {
         let rng = &mut self.rng;
@@ -104,6 +111,12 @@ impl Agent {
                 self.user = (self.user + 1) % cx.scenario.users;
                 *left -= 1;
                 (*left > 0).then_some(now + *period)
+            }
+            Kind::Lab(opening) => {
+                if let Some(opening) = opening.take() {
+                    opening.open(now, cx, rng);
+                }
+                None
             }
         }
     }

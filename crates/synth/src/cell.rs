@@ -15,7 +15,7 @@ use ottoscope_wire::{LinkType, Tcp};
 use crate::SynthError;
 use crate::apps::{self, Agent};
 use crate::context::Context;
-use crate::flow::{Carrier, Ends, Flow, note};
+use crate::flow::{Carrier, Ends, Flow, note, trace};
 use crate::frame::{self, Outer};
 use crate::rng::Rng;
 use crate::scenario::{Encapsulation, Scenario};
@@ -50,6 +50,18 @@ pub fn generate(
     out: &mut impl Write,
     truth: &mut impl TruthSink,
 ) -> Result<Totals, SynthError> {
+    run(scenario, seed, |begin, _, rng| apps::cast(scenario, begin, rng), out, truth)
+}
+
+/// The same with agents of the caller's choice: `cast` is given when everything begins, and the
+/// users, whose devices it may exchange.
+pub(crate) fn run(
+    scenario: &Scenario,
+    seed: u64,
+    cast: impl FnOnce(i64, &mut [User], &mut Rng) -> Vec<(i64, Agent)>,
+    out: &mut impl Write,
+    truth: &mut impl TruthSink,
+) -> Result<Totals, SynthError> {
     scenario.check()?;
     let mut rng = Rng::new(seed);
     let world = World::new(scenario, &mut rng.fork());
@@ -60,7 +72,7 @@ pub fn generate(
     let mut queue = BinaryHeap::new();
     let mut order = 0;
     let mut agents = Vec::new();
-    for (at, agent) in apps::cast(scenario, begin, &mut rng) {
+    for (at, agent) in cast(begin, &mut users, &mut rng) {
         queue.push(Reverse(Event { at, order, what: What::Agent(agents.len() as u32) }));
         agents.push(agent);
         order += 1;
@@ -202,12 +214,27 @@ impl<W: Write> Cell<'_, W> {
                     ends.segment(out, user.stack, &segment, content, u64::from(*index));
                 });
                 if let Some(message) = message {
-                    let whole = message.content.len();
-                    let new = if repeated { 0 } else { u64::from(segment.len) };
-                    let part = (new, whole);
-                    if let Some(told) = note(truth, &mut message.row, message.mark, at, side, part)
-                    {
-                        sink.message(&told).map_err(SynthError::Truth)?;
+                    let (from, to) = (segment.offset, segment.offset + u64::from(segment.len));
+                    // Sequence numbers are relative to the SYN's, which counts as a byte.
+                    let place = u64::from(segment.seq.wrapping_sub(1));
+                    if flow.traced {
+                        let place = (place, to - from);
+                        let starts = message.parts.iter().map(|part| part.from);
+                        let starts = starts.filter(|start| (from..to).contains(start));
+                        let starts = starts.map(|start| (start - from) as u32).collect();
+                        let told = trace(truth, at, side, place, repeated, starts);
+                        sink.segment(&told).map_err(SynthError::Truth)?;
+                    }
+                    for part in &mut message.parts {
+                        let inside = to.min(part.to).saturating_sub(from.max(part.from));
+                        let new = if repeated { 0 } else { inside };
+                        let (mark, size) = (Some(part.mark), (new, part.to - part.from));
+                        if let Some(mut told) = note(truth, &mut part.row, mark, at, side, size) {
+                            if flow.traced {
+                                told.offset = Some(place - from + part.from);
+                            }
+                            sink.message(&told).map_err(SynthError::Truth)?;
+                        }
                     }
                 }
                 (at, side, usize::from(segment.len), repeated, segment.copy)
@@ -227,8 +254,15 @@ impl<W: Write> Cell<'_, W> {
                 frame::wrap(&mut self.frame, outer(side), side == UP, |out| {
                     ends.datagram(out, user.stack, &datagram, id);
                 });
+                if flow.traced {
+                    let told = trace(truth, at, side, (0, len as u64), false, vec![0]);
+                    sink.segment(&told).map_err(SynthError::Truth)?;
+                }
                 let part = (len as u64, len as u64);
-                if let Some(told) = note(truth, &mut None, datagram.mark, at, side, part) {
+                if let Some(mut told) = note(truth, &mut None, datagram.mark, at, side, part) {
+                    if flow.traced {
+                        told.offset = Some(0);
+                    }
                     sink.message(&told).map_err(SynthError::Truth)?;
                 }
                 if let Some(dns) = &mut flow.dns {

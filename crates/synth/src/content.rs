@@ -9,6 +9,8 @@ pub(crate) enum Content {
     Opaque { head: Box<[u8]>, len: u64, key: u64 },
     /// TLS application data records of at most `record` bytes with `len` bytes inside in all.
     Records { len: u64, record: u16, key: u64 },
+    /// These, one behind the other.
+    Join(Box<[Content]>),
 }
 
 /// Bytes of a TLS record header.
@@ -34,9 +36,10 @@ impl Content {
 
     /// Bytes on the wire.
     pub(crate) fn len(&self) -> u64 {
-        match *self {
-            Content::Opaque { len, .. } => len,
-            Content::Records { len, record, .. } => len + HEADER * len.div_ceil(u64::from(record)),
+        match self {
+            Content::Opaque { len, .. } => *len,
+            Content::Records { len, record, .. } => len + HEADER * len.div_ceil(u64::from(*record)),
+            Content::Join(parts) => parts.iter().map(Content::len).sum(),
         }
     }
 
@@ -70,6 +73,20 @@ impl Content {
                     start += stride;
                 }
             }
+            Content::Join(parts) => {
+                let mut rest = out;
+                let mut skip = offset;
+                for part in parts {
+                    let left = part.len().saturating_sub(skip);
+                    let n = (left as usize).min(rest.len());
+                    let (own, tail) = rest.split_at_mut(n);
+                    if n > 0 {
+                        part.fill(skip, own);
+                    }
+                    skip = skip.saturating_sub(part.len());
+                    rest = tail;
+                }
+            }
         }
     }
 }
@@ -99,6 +116,25 @@ mod tests {
                 rest = &tail[n..];
             }
             assert_eq!((rest.len(), inside as u64), (0, len));
+        }
+    }
+
+    #[test]
+    fn joined_content_is_its_parts() {
+        let parts = [Content::opaque(*b"one", 9, 1), Content::bytes(*b"two"), Content::tls(40, 2)];
+        let mut expected = Vec::new();
+        for part in &parts {
+            let mut bytes = vec![0; part.len() as usize];
+            part.fill(0, &mut bytes);
+            expected.extend(bytes);
+        }
+        let joined = Content::Join(Box::new(parts));
+        assert_eq!(joined.len(), expected.len() as u64);
+        for cut in 0..=expected.len() {
+            let (mut head, mut tail) = (vec![0; cut], vec![0; expected.len() - cut]);
+            joined.fill(0, &mut head);
+            joined.fill(cut as u64, &mut tail);
+            assert_eq!([head, tail].concat(), expected, "cut at {cut}");
         }
     }
 

@@ -189,6 +189,7 @@ impl Context<'_> {
             started: false,
             syn: None,
             syn_ack: None,
+            traced: false,
         });
     }
 

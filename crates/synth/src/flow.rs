@@ -10,7 +10,7 @@ use crate::content::Content;
 use crate::device::Stack;
 use crate::rng::Rng;
 use crate::tcp::{Connection, Mark, Segment, UP};
-use crate::truth::{DnsTruth, FlowTruth, MessageTruth};
+use crate::truth::{DnsTruth, FlowTruth, MessageTruth, SegmentTruth};
 
 /// One UDP packet.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub(crate) struct Flow {
     pub started: bool,
     pub syn: Option<i64>,
     pub syn_ack: Option<i64>,
+    /// Every segment's truth is told, too.
+    pub traced: bool,
 }
 
 impl Flow {
@@ -168,6 +170,9 @@ pub(crate) fn note(
             task: mark.task,
             opcode: mark.opcode,
             sequence: mark.sequence,
+            layout: mark.lab.map(|(layout, _)| layout),
+            response: mark.lab.map(|(_, response)| response),
+            offset: None,
             bytes: whole,
             seen: 0,
         }));
@@ -180,4 +185,29 @@ pub(crate) fn note(
     }
     truth.messages += 1;
     row.take()
+}
+
+/// The truth of one packet with payload; `place` is its offset in the stream, and its bytes.
+pub(crate) fn trace(
+    truth: &FlowTruth,
+    at: i64,
+    side: usize,
+    (offset, bytes): (u64, u64),
+    repeated: bool,
+    starts: Vec<u32>,
+) -> SegmentTruth {
+    SegmentTruth {
+        client: truth.client,
+        client_port: truth.client_port,
+        server: truth.server,
+        server_port: truth.server_port,
+        flow: if truth.packets == [0; 2] { at } else { truth.first },
+        at,
+        direction: if side == UP { "up" } else { "down" },
+        offset,
+        bytes,
+        repeated,
+        role: if starts.first() == Some(&0) { "protocol" } else { "fragment" },
+        starts,
+    }
 }

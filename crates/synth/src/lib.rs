@@ -1,8 +1,8 @@
 //! Makes traffic whose truth is known.
 //!
 //! For people who want to try the pipeline without a capture of their own, and for every test
-//! that needs one. A [`Scenario`] and a seed flow in; a capture, and the truth about each of its
-//! flows, flow out ([`generate`]). It looks at no clock, and makes no traffic on any network.
+//! that needs one. A [`Scenario`], or a [`lab`], and a seed flow in; a capture, and the truth
+//! about each of its flows, flow out ([`generate`]). It looks at no clock, and makes no traffic on any network.
 
 mod apps;
 mod cell;
@@ -12,6 +12,7 @@ mod device;
 pub mod fixtures;
 mod flow;
 mod frame;
+pub mod lab;
 mod rng;
 pub mod scenario;
 mod tcp;
@@ -21,7 +22,9 @@ mod world;
 pub use cell::generate;
 pub use fixtures::fixture;
 pub use scenario::Scenario;
-pub use truth::{Collected, DnsTruth, FlowTruth, JsonLines, MessageTruth, Totals, TruthSink};
+pub use truth::{
+    Collected, DnsTruth, FlowTruth, JsonLines, MessageTruth, SegmentTruth, Totals, TruthSink,
+};
 
 /// Why no capture, or not all of it, was made.
 #[derive(Debug, thiserror::Error)]

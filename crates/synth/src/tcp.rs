@@ -37,6 +37,9 @@ const IDLE: usize = 4;
 pub(crate) enum Step {
     /// `side` sends `content`, `delay` ns after it has sent and received all before.
     Send { side: usize, delay: i64, content: Content, mark: Option<Mark> },
+    /// The same with several messages in one write, so that a segment may hold more than one.
+    /// `again`: its first segment is lost behind the capture point, whatever the path's loss.
+    Batch { side: usize, delay: i64, messages: Vec<(Content, Mark)>, again: bool },
     /// `side` closes with FIN; the other end does the same at once.
     Close { side: usize, delay: i64 },
     /// `side` resets.
@@ -51,11 +54,13 @@ pub(crate) struct Mark {
     pub task: &'static str,
     pub opcode: Option<u32>,
     pub sequence: Option<u32>,
+    /// In a lab: index of its header's layout, and whether it is a response.
+    pub lab: Option<(u16, bool)>,
 }
 
 impl Mark {
     pub(crate) fn task(task: &'static str) -> Self {
-        Mark { task, opcode: None, sequence: None }
+        Mark { task, opcode: None, sequence: None, lab: None }
     }
 }
 
@@ -112,16 +117,27 @@ struct Sending {
     /// When the sender may send the next round.
     at: i64,
     offset: u64,
+    /// The first segment is lost behind the capture point.
+    again: bool,
 }
 
-/// A message on the wire.
+/// A message whose truth is kept, within what one write put on the wire.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// Offsets in the write.
+    pub from: u64,
+    pub to: u64,
+    pub mark: Mark,
+    /// Its truth, once its first segment is captured.
+    pub row: Option<Box<MessageTruth>>,
+}
+
+/// One write of an application on the wire.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub id: u32,
     pub content: Content,
-    pub mark: Option<Mark>,
-    /// Its truth, once its first segment is captured.
-    pub row: Option<Box<MessageTruth>>,
+    pub parts: Vec<Part>,
     /// Capture time of its last segment so far.
     until: i64,
 }
@@ -246,19 +262,23 @@ impl Connection {
         let step = self.script.step(self.ready, &mut self.rng);
         match step {
             Step::Send { side, delay, content, mark } => {
-                let at = self.ready[side] + delay.max(0);
-                self.pay_debt(at, side);
-                if at - self.ready[side].min(self.ready[1 - side]) > 1_000 * MILLI {
-                    // RFC 5681, 4.1: restart after idle.
-                    self.window[side] = self.window[side].min(INITIAL_WINDOW);
+                let to = content.len();
+                let part = |mark| Part { from: 0, to, mark, row: None };
+                self.send(side, delay, content, mark.map(part).into_iter().collect());
+            }
+            Step::Batch { side, delay, messages, again } => {
+                let mut from = 0;
+                let mut parts = Vec::with_capacity(messages.len());
+                let mut contents = Vec::with_capacity(messages.len());
+                for (content, mark) in messages {
+                    let to = from + content.len();
+                    parts.push(Part { from, to, mark, row: None });
+                    contents.push(content);
+                    from = to;
                 }
-                let id = self.next_message;
-                self.next_message = id.wrapping_add(1);
-                self.messages.push_back(Outgoing { id, content, mark, row: None, until: i64::MIN });
-                self.sending = Some(Sending { side, at, offset: 0 });
-                self.settled = at + self.path.half[side];
-                if let Some((owing, due)) = self.owed_until {
-                    self.settled = self.settled.min(due + self.path.half[owing]);
+                self.send(side, delay, Content::Join(contents.into()), parts);
+                if let Some(sending) = &mut self.sending {
+                    sending.again = again;
                 }
             }
             Step::Close { side, delay } => {
@@ -289,6 +309,24 @@ impl Connection {
                 }
                 self.finish("silent");
             }
+        }
+    }
+
+    /// Puts one write on its way.
+    fn send(&mut self, side: usize, delay: i64, content: Content, parts: Vec<Part>) {
+        let at = self.ready[side] + delay.max(0);
+        self.pay_debt(at, side);
+        if at - self.ready[side].min(self.ready[1 - side]) > 1_000 * MILLI {
+            // RFC 5681, 4.1: restart after idle.
+            self.window[side] = self.window[side].min(INITIAL_WINDOW);
+        }
+        let id = self.next_message;
+        self.next_message = id.wrapping_add(1);
+        self.messages.push_back(Outgoing { id, content, parts, until: i64::MIN });
+        self.sending = Some(Sending { side, at, offset: 0, again: false });
+        self.settled = at + self.path.half[side];
+        if let Some((owing, due)) = self.owed_until {
+            self.settled = self.settled.min(due + self.path.half[owing]);
         }
     }
 
@@ -387,7 +425,7 @@ impl Connection {
 
     /// One window of the message being sent, and what the receiver makes of it.
     fn round(&mut self) {
-        let Some(Sending { side, at, offset }) = self.sending.take() else { return };
+        let Some(Sending { side, at, offset, again }) = self.sending.take() else { return };
         let Some(message) = self.messages.back() else { return };
         let (id, total) = (message.id, message.content.len());
         let room = self.stack.segment(self.path.v6);
@@ -396,6 +434,7 @@ impl Connection {
             .then(|| (0..count).find(|_| self.rng.chance(self.path.loss)))
             .flatten();
         let seen = lost.is_some() && self.rng.chance(0.5);
+        let (lost, seen) = if again { (Some(0), true) } else { (lost, seen) };
         let half = self.path.half;
         let trip = half[UP] + half[DOWN];
         let other = 1 - side;
@@ -499,7 +538,7 @@ impl Connection {
             {
                 resume = resume.max(due + trip);
             }
-            self.sending = Some(Sending { side, at: resume, offset: offset + sent });
+            self.sending = Some(Sending { side, at: resume, offset: offset + sent, again: false });
             self.settled = resume + half[side];
             if let Some((owing, due)) = self.owed_until {
                 self.settled = self.settled.min(due + half[owing]);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::SynthError;
+use crate::lab::{Experiment, Layout};
 
 /// One flow: one life of a 5-tuple, as far as the capture holds it. Pairs are up, down.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -91,11 +92,49 @@ pub struct MessageTruth {
     pub opcode: Option<u32>,
     /// Sequence number on the wire, where the protocol has one.
     pub sequence: Option<u32>,
+    /// Which of the lab's layouts its header has ([`crate::lab::Layout::index`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<u16>,
+    /// In a lab: whether it answers a request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<bool>,
+    /// In a lab: bytes that this direction's stream has before it; 0 over UDP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
     /// Bytes of transport payload.
     pub bytes: u64,
     /// Bytes seen so far.
     #[serde(skip)]
     pub(crate) seen: u64,
+}
+
+/// One packet with payload of a flow that a lab looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SegmentTruth {
+    /// The user's address; with the next three fields and `flow`, the flow it belongs to.
+    pub client: IpAddr,
+    /// The user's port.
+    pub client_port: u16,
+    /// The server's address.
+    pub server: IpAddr,
+    /// The server's port.
+    pub server_port: u16,
+    /// First packet of its flow in the capture, nanoseconds since 1970 UTC.
+    pub flow: i64,
+    /// Its time.
+    pub at: i64,
+    /// `up` or `down`.
+    pub direction: &'static str,
+    /// TCP: bytes that this direction's stream has before it. UDP: 0.
+    pub offset: u64,
+    /// Bytes of transport payload.
+    pub bytes: u64,
+    /// Whether the capture holds these bytes already.
+    pub repeated: bool,
+    /// `protocol` where a message begins with its first byte, else `fragment`.
+    pub role: &'static str,
+    /// Offsets in its payload where messages begin.
+    pub starts: Vec<u32>,
 }
 
 /// One DNS answer in the capture, with its query.
@@ -177,6 +216,19 @@ pub trait TruthSink {
     fn message(&mut self, _message: &MessageTruth) -> std::io::Result<()> {
         Ok(())
     }
+    /// Called for every packet with payload of a flow that a lab looks at, when it has been
+    /// written.
+    fn segment(&mut self, _segment: &SegmentTruth) -> std::io::Result<()> {
+        Ok(())
+    }
+    /// Called for every header layout of a lab, before its capture is written.
+    fn layout(&mut self, _layout: &Layout) -> std::io::Result<()> {
+        Ok(())
+    }
+    /// Called for every labelled task of a lab, after its capture is written.
+    fn experiment(&mut self, _experiment: &Experiment) -> std::io::Result<()> {
+        Ok(())
+    }
     /// Called for every answered DNS query, when the answer has been written.
     fn dns(&mut self, _dns: &DnsTruth) -> std::io::Result<()> {
         Ok(())
@@ -205,6 +257,12 @@ pub struct Collected {
     pub messages: Vec<MessageTruth>,
     /// Every answered DNS query.
     pub dns: Vec<DnsTruth>,
+    /// Every packet with payload that a lab looks at.
+    pub segments: Vec<SegmentTruth>,
+    /// Every header layout of a lab.
+    pub layouts: Vec<Layout>,
+    /// Every labelled task of a lab.
+    pub experiments: Vec<Experiment>,
 }
 
 impl TruthSink for Collected {
@@ -220,10 +278,22 @@ impl TruthSink for Collected {
         self.dns.push(dns.clone());
         Ok(())
     }
+    fn segment(&mut self, segment: &SegmentTruth) -> std::io::Result<()> {
+        self.segments.push(segment.clone());
+        Ok(())
+    }
+    fn layout(&mut self, layout: &Layout) -> std::io::Result<()> {
+        self.layouts.push(layout.clone());
+        Ok(())
+    }
+    fn experiment(&mut self, experiment: &Experiment) -> std::io::Result<()> {
+        self.experiments.push(experiment.clone());
+        Ok(())
+    }
 }
 
 /// Writes JSON lines: objects with `"row"` being `flow`, `message`, `dns`, or once at the end
-/// `totals`.
+/// `totals`; of a lab also `segment`, `layout` and `experiment`.
 #[derive(Debug)]
 pub struct JsonLines<W>(
     /// Where the lines go; flush it afterwards.
@@ -236,6 +306,9 @@ enum Row<'a> {
     Flow(&'a FlowTruth),
     Message(&'a MessageTruth),
     Dns(&'a DnsTruth),
+    Segment(&'a SegmentTruth),
+    Layout(&'a Layout),
+    Experiment(&'a Experiment),
     Totals(&'a Totals),
 }
 
@@ -255,6 +328,15 @@ impl<W: Write> TruthSink for JsonLines<W> {
     }
     fn dns(&mut self, dns: &DnsTruth) -> std::io::Result<()> {
         self.row(&Row::Dns(dns))
+    }
+    fn segment(&mut self, segment: &SegmentTruth) -> std::io::Result<()> {
+        self.row(&Row::Segment(segment))
+    }
+    fn layout(&mut self, layout: &Layout) -> std::io::Result<()> {
+        self.row(&Row::Layout(layout))
+    }
+    fn experiment(&mut self, experiment: &Experiment) -> std::io::Result<()> {
+        self.row(&Row::Experiment(experiment))
     }
     fn totals(&mut self, totals: &Totals) -> std::io::Result<()> {
         self.row(&Row::Totals(totals))

@@ -42,6 +42,7 @@ pub(crate) struct World {
     pub whatsapp_photo: Range<usize>,
     pub whatsapp_video: Range<usize>,
     pub wechat: WeChatHosts,
+    pub lab: LabHosts,
     /// First address index of the eight call relays; those of peers follow.
     pub relays: u32,
     /// Addresses given out.
@@ -56,6 +57,15 @@ pub(crate) struct WeChatHosts {
     pub support: usize,
     pub photos: usize,
     pub heads: usize,
+}
+
+/// Servers of labs: indices of [`World::hosts`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LabHosts {
+    pub long: usize,
+    pub voip: usize,
+    pub longlink: usize,
+    pub random: usize,
 }
 
 /// Services everyone knows that are no chat.
@@ -89,6 +99,7 @@ impl World {
             whatsapp_photo: 0..0,
             whatsapp_video: 0..0,
             wechat: WeChatHosts::default(),
+            lab: LabHosts::default(),
             relays: 0,
             addresses: 0,
         };
@@ -96,6 +107,12 @@ impl World {
         world.web(scenario.web.sites as usize, rng);
         world.whatsapp();
         world.wechat();
+        world.lab = LabHosts {
+            long: world.wechat.long,
+            voip: world.add("voip.weixin.qq.com", &[], 6, 1800, 42 * MILLI),
+            longlink: world.add("long.mars.example", &[], 4, 1800, 30 * MILLI),
+            random: world.add("server.lab.example", &[], 4, 1800, 30 * MILLI),
+        };
         world
     }
 

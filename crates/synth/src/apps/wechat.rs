@@ -258,7 +258,7 @@ impl Long {
         head[4..8].copy_from_slice(&[0, 0x10, 0, 1]);
         head[8..12].copy_from_slice(&opcode.to_be_bytes());
         head[12..].copy_from_slice(&sequence.to_be_bytes());
-        let mark = Mark { task, opcode: Some(opcode), sequence: Some(sequence) };
+        let mark = Mark { task, opcode: Some(opcode), sequence: Some(sequence), lab: None };
         (Content::opaque(head, len - HEADER, rng.next()), Some(mark))
     }
 
