@@ -19,6 +19,7 @@ pub mod keywords;
 pub mod kinds;
 pub mod messages;
 pub mod opcodes;
+pub mod propose;
 pub mod segment;
 pub mod source;
 

@@ -67,10 +67,6 @@ impl Texts {
     }
 }
 
-/// The fields that keywords come from (the ChatDissect paper, III-A1).
-pub(crate) const TEXT_FIELDS: [&str; 6] =
-    ["DNS query", "HTTP Host", "HTTP Referer", "HTTP User-Agent", "HTTP Method", "HTTP URL"];
-
 /// What the first reading tells.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
@@ -78,7 +74,7 @@ pub(crate) struct Survey {
     pub(crate) by_verdict: BTreeMap<Verdict, Count>,
     /// Names, else addresses, of servers whose flows were dropped.
     pub(crate) dropped: HashMap<String, Count>,
-    /// By [`TEXT_FIELDS`].
+    /// By [`ottoscope_infer::keywords::Inspected::ALL`].
     pub(crate) texts: [Texts; 6],
     /// The experiments on the time line.
     pub(crate) intervals: Vec<Interval>,
@@ -162,6 +158,7 @@ impl Source<'_> {
         let config = Config { bins: false, segments: lab.is_some(), ..Config::default() };
         let surveyor = Surveyor {
             rules,
+            catalog: &self.catalog,
             labels: InlineLabels::new(Arc::clone(&self.catalog)),
             names: HashMap::new(),
             asked: HashMap::new(),
@@ -200,6 +197,7 @@ impl Source<'_> {
 
 struct Surveyor<'a> {
     rules: &'a Rules,
+    catalog: &'a Catalog,
     labels: InlineLabels,
     /// Names that lead to an address, the newest last.
     names: HashMap<IpAddr, Vec<Box<str>>>,
@@ -346,14 +344,19 @@ impl Sink for Surveyor<'_> {
     }
 
     fn flow(&mut self, flow: &Flow) -> Result<(), Infallible> {
-        let app = self.labels.of(flow).map(|label| label.app.to_string());
+        let label = self.labels.of(flow).map(|label| label.app.to_string());
         let said = flow.facts.server_name.as_deref();
         let resolved = self.names.get(&flow.server);
-        let names = said
+        let names: Vec<&str> = said
             .into_iter()
             .chain(flow.facts.tls().certificate_names.split(',').filter(|n| !n.is_empty()))
-            .chain(resolved.into_iter().flatten().map(|name| &**name));
-        let verdict = self.rules.judge(flow, names, app.as_deref());
+            .chain(resolved.into_iter().flatten().map(|name| &**name))
+            .collect();
+        let labelled = self.rules.app.as_deref().is_some_and(|app| {
+            let of = |name: &&str| self.catalog.lookup_name(name).is_some_and(|r| &*r.app == app);
+            label.as_deref() == Some(app) || names.iter().any(of)
+        });
+        let verdict = self.rules.judge(flow, &names, labelled);
         let count = Count {
             flows: 1,
             packets: flow.up.packets + flow.down.packets,

@@ -90,13 +90,9 @@ impl Rules {
         self.addresses.iter().any(|prefix| prefix.contains(server))
     }
 
-    /// What becomes of a flow with a server of these `names`, labelled as `app`'s.
-    pub(crate) fn judge<'n>(
-        &self,
-        flow: &Flow,
-        names: impl IntoIterator<Item = &'n str>,
-        app: Option<&str>,
-    ) -> Verdict {
+    /// What becomes of a flow with a server of these `names`; `labelled` where the catalogue
+    /// knows it to be the app's.
+    pub(crate) fn judge(&self, flow: &Flow, names: &[&str], labelled: bool) -> Verdict {
         let protocol = flow.facts.protocol;
         let Some(kind) = FlowType::of(flow.transport, flow.server_port, protocol) else {
             return Verdict::NoTransport;
@@ -111,8 +107,8 @@ impl Rules {
         }
         let own = !self.chooses_servers()
             || self.address(flow.server)
-            || self.app.as_deref().is_some_and(|a| app == Some(a))
-            || names.into_iter().any(|name| self.names(name));
+            || labelled
+            || names.iter().any(|name| self.names(name));
         if !own {
             return Verdict::OtherServer;
         }

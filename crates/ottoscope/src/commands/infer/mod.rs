@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 mod clean;
+mod keywords;
 
 use std::fs;
 use std::io::{IsTerminal, Write};
@@ -46,8 +47,10 @@ pub(crate) fn run(args: &InferArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
     };
     let survey = source.survey(&rules, lab.as_ref())?;
     let mut steps = vec![clean::step(&survey, rules.chooses_servers())];
-    tell(args, upto, &mut steps, out)?;
-    let _ = params;
+    if matches!(upto, "all" | "keywords") {
+        steps.push(keywords::step(&survey, &params));
+    }
+    tell(args, upto, &steps, out)?;
     Ok(ExitCode::SUCCESS)
 }
 
