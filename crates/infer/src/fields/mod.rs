@@ -1,5 +1,17 @@
 //! What fields hold: types with confidence, evidence in words, endianness and direction.
 
+mod clock;
+mod code;
+mod counter;
+mod echo;
+mod finding;
+mod length;
+mod look;
+pub mod paper;
+mod place;
+mod table;
+pub mod typed;
+
 use std::ops::Range;
 
 use ottoscope_flow::Direction;

@@ -1,0 +1,165 @@
+//! Lengths: values that, with a constant added, are the bytes of the message.
+
+use super::Kind;
+use super::finding::{Finding, percent};
+use super::paper::correlation;
+use super::table::{Column, Spread, Table};
+use crate::params::Params;
+
+/// Rows from which the constant is guessed; all rows are then asked. A constant that fits the
+/// smallest share accepted ([`LEAST`]) is among the commonest of so many rows.
+const GUESSED: usize = 4096;
+/// Smallest share of messages whose length must be told: others are cut, or several in one.
+const LEAST: f64 = 0.4;
+/// Constants tried.
+const TRIED: usize = 3;
+/// Longest message; larger numbers are no lengths.
+const LONGEST: u64 = 1 << 31;
+
+/// How well `bytes = unit * value + add` fits.
+#[derive(Debug, Clone, Copy)]
+struct Fit {
+    unit: u64,
+    add: i64,
+    /// Rows for which it holds, and how many values they have.
+    rows: usize,
+    values: usize,
+    /// Share of rows for which it holds among those without the commonest value that fits.
+    rest: f64,
+}
+
+fn difference(len: u32, value: u64, unit: u64) -> Option<i64> {
+    (value < LONGEST).then(|| i64::from(len) - (value * unit) as i64)
+}
+
+fn fits(table: &Table<'_>, column: &Column, unit: u64) -> Vec<Fit> {
+    let len = |at: usize| table.rows[column.rows[at] as usize].len;
+    let step = column.len().div_ceil(GUESSED).max(1);
+    let mut guesses: Vec<i64> = (0..column.len())
+        .step_by(step)
+        .filter_map(|at| difference(len(at), column.values[at], unit))
+        .collect();
+    guesses.sort_unstable();
+    let least = (guesses.len() as f64 * LEAST * 0.8) as usize;
+    let mut runs: Vec<(usize, i64)> =
+        guesses.chunk_by(|a, b| a == b).map(|run| (run.len(), run[0])).collect();
+    runs.sort_unstable_by(|a, b| b.cmp(a));
+    let runs = runs.into_iter().take(TRIED).filter(|(count, _)| *count >= least.max(2));
+    runs.map(|(_, add)| {
+        let fitting = (0..column.len())
+            .filter(|at| difference(len(*at), column.values[*at], unit) == Some(add));
+        let mut values: Vec<u64> = fitting.map(|at| column.values[at]).collect();
+        values.sort_unstable();
+        let by_value = values.chunk_by(|a, b| a == b);
+        let top = by_value.clone().map(|run| (run.len(), run[0])).max().unwrap_or((0, 0));
+        let others = column.values.iter().filter(|value| **value != top.1).count();
+        let rest = (values.len() - top.0) as f64 / others.max(1) as f64;
+        Fit { unit, add, rows: values.len(), values: by_value.count(), rest }
+    })
+    .collect()
+}
+
+/// Whether a constant is one that a format has: the value counts the whole message, what is
+/// behind the field, or what is behind its beginning.
+fn natural(add: i64, column: &Column) -> bool {
+    [0, column.span.end as i64, column.span.start as i64].contains(&add)
+}
+
+fn judge(fit: Fit, column: &Column) -> Option<(f64, f64)> {
+    let share = fit.rows as f64 / column.len() as f64;
+    let natural = natural(fit.add, column);
+    if fit.rest < LEAST || !(-4096..=4096).contains(&fit.add) {
+        None
+    } else if fit.values >= 3 && share >= 0.9 {
+        Some((4.0 * fit.values.min(8) as f64, share))
+    } else if fit.values >= 4 && share >= LEAST {
+        // The others go on in later packets, or have company in theirs.
+        Some((2.0 * fit.values.min(16) as f64, 0.5 + share / 2.0))
+    } else if fit.values == 2 && share >= 0.95 && natural && fit.rows >= 4 {
+        Some((6.0, share))
+    } else {
+        None
+    }
+}
+
+/// Looks for a length, or a count of units of several bytes.
+pub(crate) fn find(
+    table: &Table<'_>,
+    column: &Column,
+    swapped: Option<&Column>,
+    spread: &Spread,
+    params: &Params,
+) -> Option<Finding> {
+    if spread.distinct < 2 || !column.is_numeric() {
+        return None;
+    }
+    let mut best: Option<(f64, Finding)> = None;
+    for (numbers, little) in [(Some(column), false), (swapped, true)] {
+        let Some(numbers) = numbers else { continue };
+        for unit in [1, 2, 4, 8] {
+            for fit in fits(table, numbers, unit) {
+                let Some((bits, share)) = judge(fit, numbers) else { continue };
+                if unit > 1 && (fit.values < 4 || share < 0.9) {
+                    continue;
+                }
+                let score = bits * share / unit as f64;
+                if best.as_ref().is_none_or(|(before, _)| score > *before) {
+                    best = Some((score, finding(fit, numbers, little, bits, share)));
+                }
+            }
+            if best.is_some() {
+                break;
+            }
+        }
+    }
+    let exact = best.map(|(_, finding)| finding);
+    exact.or_else(|| correlated(table, column, swapped, spread, params))
+}
+
+fn finding(fit: Fit, column: &Column, little: bool, bits: f64, share: f64) -> Finding {
+    let Fit { unit, add, rows, values, .. } = fit;
+    let told = percent(rows, column.len());
+    let (kind, evidence) = if unit == 1 {
+        let what = if add == 0 {
+            ": the whole message".to_owned()
+        } else if add == column.span.end as i64 {
+            ": what is behind this field".to_owned()
+        } else {
+            String::new()
+        };
+        let evidence = format!(
+            "bytes = value + {add}{what}, in {told:.1} % of {} messages, with {values} lengths",
+            column.len()
+        );
+        (Kind::Length { add }, evidence)
+    } else {
+        let evidence = format!(
+            "bytes = {unit} * value + {add} in {told:.1} % of {} messages, with {values} lengths",
+            column.len()
+        );
+        (Kind::Count, evidence)
+    };
+    Finding::new(kind, bits, share, evidence).little(little)
+}
+
+/// Not exact, but running with the bytes.
+fn correlated(
+    table: &Table<'_>,
+    column: &Column,
+    swapped: Option<&Column>,
+    spread: &Spread,
+    params: &Params,
+) -> Option<Finding> {
+    if spread.distinct < 4 || column.len() < 8 || column.width() > 4 {
+        return None;
+    }
+    for (numbers, little) in [(Some(column), false), (swapped, true)] {
+        let Some(numbers) = numbers else { continue };
+        let r = correlation(table, numbers);
+        if r > params.length_correlation {
+            let evidence = format!("correlation {r:.4} with bytes, but no constant difference");
+            return Some(Finding::new(Kind::Count, 6.0, r, evidence).little(little));
+        }
+    }
+    None
+}

@@ -1,1 +1,0 @@
-//! Protocol packets told from continuations, and both put together to messages.
