@@ -123,9 +123,13 @@ fn types(protocol: &Protocol, method: &str, grouping: &str) -> Vec<Vec<Field>> {
         layouts.entry(spans).or_default().push(index);
     }
     if grouping == "layouts" {
-        let cuts: Vec<_> = protocol.fields.iter().map(|fields| {
-            ottoscope_infer::Cuts::at(fields.iter().flat_map(|f| [f.span.start, f.span.end]))
-        }).collect();
+        let cuts: Vec<_> = protocol
+            .fields
+            .iter()
+            .map(|fields| {
+                ottoscope_infer::Cuts::at(fields.iter().flat_map(|f| [f.span.start, f.span.end]))
+            })
+            .collect();
         let _ = cuts;
     }
     for (layout, members) in &layouts {
@@ -165,8 +169,10 @@ fn main() -> Result<()> {
     let mut protocols: Vec<_> =
         std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     protocols.sort();
-    let methods: Vec<&str> =
-        ["paper", "typed"].into_iter().filter(|m| !has("paper") && !has("typed") || has(m)).collect();
+    let methods: Vec<&str> = ["paper", "typed"]
+        .into_iter()
+        .filter(|m| !has("paper") && !has("typed") || has(m))
+        .collect();
     let grouping = if has("pooled") { "pooled" } else { "layout" };
     for method in methods {
         let mut halves: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
@@ -195,7 +201,10 @@ fn main() -> Result<()> {
                     cell[usize::from(good)] += 1;
                     if !good || has("-vv") {
                         let mark = if good { "+" } else { "-" };
-                        let key = format!("{mark} {:?} {} ({}) as {kind}", field.span, field.name, field.kind);
+                        let key = format!(
+                            "{mark} {:?} {} ({}) as {kind}",
+                            field.span, field.name, field.kind
+                        );
                         let entry = wrong.entry(key).or_insert((0, String::new()));
                         entry.0 += 1;
                         entry.1 = format!("{:.2} {}", told.confidence, told.evidence);

@@ -39,9 +39,26 @@ pub struct Experiment {
     /// What was done: `send picture`.
     pub task: String,
     /// When it began.
+    #[serde(deserialize_with = "words")]
     pub start: String,
     /// When it was over.
+    #[serde(deserialize_with = "words")]
     pub end: String,
+}
+
+/// TOML's dates and numbers as they are written.
+fn words<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let wrong = "a time is a date, a number of seconds, or text";
+    match toml::Value::deserialize(deserializer)? {
+        toml::Value::String(text) => Ok(text),
+        toml::Value::Datetime(at) if at.time.is_some() && at.offset.is_none() => {
+            Ok(format!("{at}Z"))
+        }
+        toml::Value::Datetime(at) => Ok(at.to_string()),
+        toml::Value::Integer(seconds) => Ok(seconds.to_string()),
+        toml::Value::Float(seconds) => Ok(seconds.to_string()),
+        _ => Err(serde::de::Error::custom(wrong)),
+    }
 }
 
 /// Why notes can't be used.
@@ -276,7 +293,7 @@ mod tests {
     fn toml_and_csv_say_the_same() {
         let toml = "[[experiment]]\ncapture = 'b.pcap'\ntask = 'send text'\nstart = '+1.5'\n\
                     end = '+3'\n[[experiment]]\ndevice = 'a, b'\ntask = 'call'\n\
-                    start = '1970-01-01T00:16:41Z'\nend = '1002'\n";
+                    start = 1970-01-01T00:16:41Z\nend = 1002\n";
         let csv = "# lab\ncapture,device,task,start,end\nb.pcap,,send text,+1.5,+3\n\
                    ,\"a, b\",call,1970-01-01T00:16:41Z,1002\n";
         let expected = vec![("call".to_owned(), 1_001_000), ("send text".to_owned(), 5_001_500)];

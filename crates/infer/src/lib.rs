@@ -22,6 +22,7 @@ pub mod opcodes;
 pub mod propose;
 pub mod segment;
 pub mod source;
+pub mod walk;
 
 pub use flow_type::FlowType;
 pub use lab::Lab;

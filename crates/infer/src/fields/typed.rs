@@ -58,12 +58,7 @@ pub(crate) fn fields(table: &Table<'_>, spans: &[Range<usize>], params: &Params)
 }
 
 /// One field, with `codes` opcodes to its left.
-pub(crate) fn field(
-    table: &Table<'_>,
-    column: &Column,
-    codes: usize,
-    params: &Params,
-) -> Field {
+pub(crate) fn field(table: &Table<'_>, column: &Column, codes: usize, params: &Params) -> Field {
     let span = column.span.clone();
     let spread = column.spread();
     match best(table, column, &spread, codes, params) {

@@ -5,6 +5,7 @@
 
 mod framed;
 mod order;
+mod search;
 
 use hashbrown::HashMap;
 use ottoscope_flow::{Timestamp, Transport};
@@ -14,6 +15,7 @@ use crate::samples::{Cuts, Sample, Samples};
 
 pub use framed::{Framing, framed};
 use order::{Piece, order};
+pub use search::{Found, search};
 
 /// Messages, in order of the time of their first packet.
 #[derive(Debug, Clone, Default)]
@@ -121,8 +123,7 @@ fn collect(
         out.missing.push(message.len.saturating_sub(message.seen));
         out.statistics.incomplete += usize::from(message.seen < message.len);
     }
-    out.of_packet =
-        of_packet.into_iter().map(|message| Some(place[message? as usize])).collect();
+    out.of_packet = of_packet.into_iter().map(|message| Some(place[message? as usize])).collect();
     out
 }
 

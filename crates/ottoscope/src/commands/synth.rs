@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use ottoscope_synth::lab::{self, LABS, Lab, Layout, to_toml};
 use ottoscope_synth::scenario::{BUILTIN, Duration, Encapsulation};
 use ottoscope_synth::{
     DnsTruth, FlowTruth, JsonLines, MessageTruth, Scenario, SynthError, Totals, TruthSink, generate,
@@ -21,6 +22,7 @@ Examples:
   ottoscope synth --list                                  the scenarios that come with it
   ottoscope synth cell-minute -o cell.pcap                a small capture to try things on
   ottoscope synth cell-day -o day.pcap --truth day.jsonl  and what is really in it
+  ottoscope synth w-tcp -o lab.pcap --lab lab.toml        controlled experiments for `infer`
   ottoscope synth mine.toml --users 5000 --gtp -o -       your own, to standard output")]
 pub(crate) struct SynthArgs {
     /// A shipped scenario's name, or a scenario file
@@ -32,6 +34,9 @@ pub(crate) struct SynthArgs {
     /// Also write the truth, as JSON lines
     #[arg(long, value_name = "JSONL")]
     truth: Option<PathBuf>,
+    /// Also write the notes of a laboratory's controlled experiments, for `infer --lab`
+    #[arg(long, value_name = "TOML", conflicts_with_all = ["users", "duration", "flows", "gtp"])]
+    lab: Option<PathBuf>,
     /// Random seed; the scenario's own if not given
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -58,11 +63,17 @@ pub(crate) fn run(args: &SynthArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         for (name, text) in BUILTIN {
             writeln!(out, "{name:14} {}", Scenario::from_toml(text)?.about)?;
         }
+        for (name, about) in LABS {
+            writeln!(out, "{name:14} {about}")?;
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let (Some(name), Some(output)) = (&args.scenario, &args.output) else {
         return Ok(ExitCode::FAILURE); // clap asks for both unless --list is given
     };
+    if let Ok(lab) = Lab::builtin(name) {
+        return laboratory(args, &lab, output);
+    }
     let mut scenario = load(name)?;
     scenario.users = args.users.unwrap_or(scenario.users);
     scenario.duration = args.duration.unwrap_or(scenario.duration);
@@ -88,6 +99,12 @@ pub(crate) fn run(args: &SynthArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         }
         Err(error) => return Err(error).with_context(|| format!("cannot make `{name}`")),
     };
+    if args.lab.is_some() {
+        return Err(hinted(
+            format!("`{name}` holds no controlled experiments"),
+            "--lab goes with the labs at the end of `ottoscope synth --list`",
+        ));
+    }
     if let Some(truth) = &mut sink.truth {
         truth.0.flush().context("cannot write the truth")?;
     }
@@ -99,6 +116,48 @@ pub(crate) fn run(args: &SynthArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         grouped(totals.file),
         grouped(totals.flows),
         grouped(totals.users),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a laboratory's capture, with its notes where they are asked for.
+fn laboratory(args: &SynthArgs, lab: &Lab, output: &Path) -> anyhow::Result<ExitCode> {
+    let seed = args.seed.unwrap_or(1);
+    let truth = args.truth.as_deref().map(create).transpose()?;
+    let mut sink = Progress { truth: truth.map(|f| JsonLines(BufWriter::new(f))), bar: bar() };
+    let made = if output.as_os_str() == "-" {
+        lab::generate(lab, seed, &mut io::stdout().lock(), &mut sink)
+    } else {
+        lab::generate(lab, seed, &mut create(output)?, &mut sink)
+    };
+    sink.bar.finish_and_clear();
+    let made = match made {
+        Ok(made) => made,
+        // `| head` is a normal way to end.
+        Err(SynthError::Capture(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(error) => return Err(error).context("cannot make the lab"),
+    };
+    if let Some(truth) = &mut sink.truth {
+        truth.0.flush().context("cannot write the truth")?;
+    }
+    if let Some(path) = &args.lab {
+        let mut experiments = made.experiments;
+        if let Some(file) = output.file_name().and_then(|name| name.to_str()) {
+            for experiment in &mut experiments {
+                file.clone_into(&mut experiment.capture);
+            }
+        }
+        std::fs::write(path, to_toml(&experiments))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    writeln!(
+        io::stderr(),
+        "{} packets, {} bytes, {} flows; seed {seed}",
+        grouped(made.totals.packets),
+        grouped(made.totals.file),
+        grouped(made.totals.flows),
     )?;
     Ok(ExitCode::SUCCESS)
 }
@@ -158,6 +217,12 @@ impl TruthSink for Progress {
     }
     fn dns(&mut self, dns: &DnsTruth) -> io::Result<()> {
         self.truth.as_mut().map_or(Ok(()), |truth| truth.dns(dns))
+    }
+    fn layout(&mut self, layout: &Layout) -> io::Result<()> {
+        self.truth.as_mut().map_or(Ok(()), |truth| truth.layout(layout))
+    }
+    fn experiment(&mut self, experiment: &lab::Experiment) -> io::Result<()> {
+        self.truth.as_mut().map_or(Ok(()), |truth| truth.experiment(experiment))
     }
     fn totals(&mut self, totals: &Totals) -> io::Result<()> {
         self.truth.as_mut().map_or(Ok(()), |truth| truth.totals(totals))

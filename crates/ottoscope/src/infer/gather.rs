@@ -32,8 +32,9 @@ const MOST_TEXTS: usize = 500_000;
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
     pub(crate) id: FlowId,
-    pub(crate) kind: FlowType,
     pub(crate) verdict: Verdict,
+    /// Payload bytes of both directions.
+    pub(crate) payload: u64,
     pub(crate) transport: Transport,
     pub(crate) server: (IpAddr, u16),
     pub(crate) protocol: &'static str,
@@ -384,8 +385,8 @@ impl Sink for Surveyor<'_> {
         }
         self.survey.kept.push(Kept {
             id: flow.id,
-            kind,
             verdict,
+            payload: count.payload,
             transport: flow.transport,
             server: (flow.server, flow.server_port),
             protocol: flow.facts.protocol,

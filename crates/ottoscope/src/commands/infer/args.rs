@@ -34,7 +34,7 @@ pub(crate) struct StepArgs {
     #[command(flatten)]
     pub(crate) traffic: TrafficArgs,
     /// How fields are found
-    #[arg(long, value_name = "METHOD", default_value = "aligned")]
+    #[arg(long, value_name = "METHOD", default_value = "iterative")]
     pub(crate) method: String,
     /// Whose rules say what a field holds
     #[arg(long, value_enum, default_value_t = Types::Ours)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 mod clean;
+mod formats;
 mod keywords;
 
 use std::fs;
@@ -12,13 +13,13 @@ use std::sync::Arc;
 use anyhow::Context;
 use ottoscope_flow::Transport;
 use ottoscope_flow::capture::Options;
-use ottoscope_infer::{Lab, Params};
+use ottoscope_infer::{Lab, Params, segment, walk};
 
-use self::args::{Carrier, InferAction, InferArgs, StepArgs, TrafficArgs};
+use self::args::{Carrier, InferAction, InferArgs, StepArgs, TrafficArgs, Types};
 use crate::hint::hinted;
-use crate::infer::gather::Source;
-use crate::infer::select::Rules;
-use crate::infer::story::Step;
+use crate::infer::gather::{Source, Survey};
+use crate::infer::select::{Rules, Verdict};
+use crate::infer::story::{self, Step};
 use crate::infer::{page, print};
 use crate::input;
 
@@ -50,8 +51,66 @@ pub(crate) fn run(args: &InferArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
     if matches!(upto, "all" | "keywords") {
         steps.push(keywords::step(&survey, &params));
     }
+    if matches!(upto, "clean" | "keywords") {
+        tell(args, upto, &steps, out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let method = segment::method(&args.method).ok_or_else(|| {
+        let known: Vec<&str> = segment::METHODS.iter().map(|m| m.name()).collect();
+        hinted(
+            format!("no method is named `{}`", args.method),
+            format!("there are: {}", known.join(", ")),
+        )
+    })?;
+    let rules = match args.types {
+        Types::Ours => walk::Rules::Typed,
+        Types::Paper => walk::Rules::Paper,
+    };
+    let mut structured = false;
+    for transport in transports(&survey) {
+        let gathered = source.packets(&survey, transport, args.traffic.packets)?;
+        if gathered.left_out > 0 {
+            steps[0].say(format!(
+                "{} packets beyond --packets {} are not looked at",
+                story::count(gathered.left_out),
+                args.traffic.packets
+            ));
+        }
+        let packets = gathered.samples;
+        match walk::infer(&packets, &params, method, rules) {
+            Ok(found) => {
+                structured |= found.formats.iter().any(|format| format.says_something());
+                steps.push(formats::segment(&packets, &found, transport, method.name(), &params));
+                steps.push(formats::messages(&packets, &found, transport));
+                steps.push(formats::fields(&found, transport));
+            }
+            Err(error) => {
+                let id = if upto == "all" { "fields" } else { upto_step(upto) };
+                let mut step = Step::new(id, format!("{transport}: nothing inferred"));
+                step.say(error.to_string());
+                steps.push(step);
+            }
+        }
+    }
     tell(args, upto, &steps, out)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if structured { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn upto_step(upto: &str) -> &'static str {
+    ["segment", "messages", "fields"].into_iter().find(|id| *id == upto).unwrap_or("fields")
+}
+
+/// Over what there are flows to be inferred, those with more payload first.
+fn transports(survey: &Survey) -> Vec<Transport> {
+    let payload = |transport| {
+        let kept = survey.kept.iter().filter(|k| k.verdict == Verdict::Unknown);
+        kept.filter(|k| k.transport == transport).map(|k| k.payload).sum::<u64>()
+    };
+    let mut found: Vec<(u64, Transport)> =
+        [Transport::Tcp, Transport::Udp].map(|t| (payload(t), t)).into();
+    found.retain(|(payload, _)| *payload > 0);
+    found.sort_by_key(|(payload, _)| std::cmp::Reverse(*payload));
+    found.into_iter().map(|(_, transport)| transport).collect()
 }
 
 /// Writes the account in the form asked for.

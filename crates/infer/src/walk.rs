@@ -1,0 +1,190 @@
+//! From packets to formats: the steps one after another.
+//!
+//! Our way first asks a TCP stream which length frames it; messages are then what fields are
+//! looked for in, and what is in the middle of a packet is not taken for a header. Where no
+//! length is found, and on request, it is the paper's way: packets are segmented, segmentations
+//! that are frequent make protocol packets, and the others continue them.
+
+use std::ops::Range;
+
+use hashbrown::HashMap;
+use ottoscope_flow::Transport;
+
+use crate::fields::{self, Field, Kind};
+use crate::messages::{self, Messages, by_segmentation, framed};
+use crate::params::Params;
+use crate::samples::{Cuts, Samples};
+use crate::segment::{Segmentation, Segmenter};
+
+/// Fewest messages that a format is inferred from.
+pub const FEW: usize = 8;
+
+/// Which rules say what fields hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rules {
+    /// [`fields::typed`].
+    #[default]
+    Typed,
+    /// [`fields::paper`].
+    Paper,
+}
+
+/// How packets became messages.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Defragmented {
+    /// By the length field of their streams.
+    ByLength(Box<messages::Found>),
+    /// By how they are segmented (the paper's way).
+    BySegmentation,
+    /// Datagrams are messages.
+    Datagrams,
+}
+
+/// One kind of message with its fields.
+#[derive(Debug, Clone)]
+pub struct Format {
+    /// Indices of its messages in [`Inference::messages`].
+    pub members: Vec<usize>,
+    /// Where its fields begin.
+    pub cuts: Cuts,
+    /// What they hold, by rising offset.
+    pub fields: Vec<Field>,
+}
+
+/// What was inferred.
+#[derive(Debug)]
+pub struct Inference {
+    /// The segmentation of packets, where it was needed, else that of messages.
+    pub segmentation: Segmentation,
+    /// Whether [`Inference::segmentation`] is of messages.
+    pub of_messages: bool,
+    /// How packets became messages.
+    pub defragmented: Defragmented,
+    /// The messages.
+    pub messages: Messages,
+    /// Kinds of messages, the most frequent first.
+    pub formats: Vec<Format>,
+}
+
+/// Why nothing is inferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoFormat {
+    /// Fewer packets than [`FEW`].
+    #[error("there are {0} packets with payload: too few to infer anything from")]
+    TooFew(usize),
+}
+
+/// Infers formats from packets of one transport.
+///
+/// # Errors
+/// See [`NoFormat`].
+pub fn infer(
+    packets: &Samples,
+    params: &Params,
+    method: &dyn Segmenter,
+    rules: Rules,
+) -> Result<Inference, NoFormat> {
+    if packets.len() < FEW {
+        return Err(NoFormat::TooFew(packets.len()));
+    }
+    let tcp = packets.flows().iter().any(|flow| flow.transport == Transport::Tcp);
+    let ours = method.name() == "aligned" && rules == Rules::Typed;
+    let found = if tcp && ours { messages::search(packets) } else { None };
+    if let Some(found) = found {
+        let messages = framed(packets, &found.framing);
+        let segmentation = method.segment(&messages.samples, params);
+        let length = found.framing.clone();
+        let formats = formats(&messages, &segmentation, params, rules, Some(&length));
+        let defragmented = Defragmented::ByLength(Box::new(found));
+        return Ok(Inference { segmentation, of_messages: true, defragmented, messages, formats });
+    }
+    let segmentation = method.segment(packets, params);
+    let messages = by_segmentation(packets, &segmentation.cuts, params);
+    let of_messages = Segmentation {
+        cuts: messages.first.iter().map(|&packet| segmentation.cuts[packet as usize]).collect(),
+    };
+    let formats = formats(&messages, &of_messages, params, rules, None);
+    let defragmented = if tcp { Defragmented::BySegmentation } else { Defragmented::Datagrams };
+    Ok(Inference { segmentation, of_messages: false, defragmented, messages, formats })
+}
+
+/// Messages by their segmentation, the most frequent first, each group with its fields' types.
+fn formats(
+    messages: &Messages,
+    segmentation: &Segmentation,
+    params: &Params,
+    rules: Rules,
+    framing: Option<&messages::Framing>,
+) -> Vec<Format> {
+    let samples = &messages.samples;
+    let looked = params.payload_bytes;
+    let mut groups: HashMap<Cuts, Vec<usize>> = HashMap::new();
+    for (index, cuts) in segmentation.cuts.iter().enumerate() {
+        groups.entry(*cuts).or_default().push(index);
+    }
+    // A message that ends early shows the first fields of the layout that it belongs to.
+    let mut order: Vec<(Cuts, Vec<usize>)> = groups.into_iter().collect();
+    order.sort_by_key(|(cuts, members)| (std::cmp::Reverse(members.len()), *cuts));
+    let mut formats: Vec<(Cuts, Vec<usize>)> = Vec::new();
+    for (cuts, members) in order {
+        let len = |index: &usize| samples.get(*index).head.len().min(looked);
+        let shown = members.iter().map(len).max().unwrap_or(0);
+        let whole = formats.iter_mut().find(|(other, _)| other.within(shown) == cuts.within(shown));
+        match whole {
+            Some((_, all)) => all.extend(members),
+            None => formats.push((cuts, members)),
+        }
+    }
+    formats.sort_by_key(|(cuts, members)| (std::cmp::Reverse(members.len()), *cuts));
+    let least = (params.segmentation_coverage * samples.len() as f64).max(FEW as f64);
+    formats.retain(|(_, members)| members.len() as f64 >= least);
+    formats
+        .into_iter()
+        .map(|(cuts, mut members)| {
+            members.sort_unstable();
+            let end = end(samples, &members).min(looked);
+            let mut spans: Vec<Range<usize>> = cuts.fields(end).collect();
+            if let Some(framing) = framing {
+                hold(&mut spans, &framing.length);
+            }
+            let fields = match rules {
+                Rules::Typed => fields::typed::infer(samples, &members, &spans, params),
+                Rules::Paper => fields::paper::infer(samples, &members, &spans, params),
+            };
+            let cuts = Cuts::at(spans.iter().map(|span| span.start));
+            Format { members, cuts, fields }
+        })
+        .collect()
+}
+
+/// Bytes that most of the messages have.
+fn end(samples: &Samples, members: &[usize]) -> usize {
+    let mut lens: Vec<usize> = members.iter().map(|&i| samples.get(i).head.len()).collect();
+    lens.sort_unstable();
+    lens.get(lens.len() / 10).copied().unwrap_or(0).max(1)
+}
+
+/// Makes `field` one of the spans.
+fn hold(spans: &mut Vec<Range<usize>>, field: &Range<usize>) {
+    if spans.contains(field) {
+        return;
+    }
+    let mut cut: Vec<Range<usize>> = Vec::with_capacity(spans.len() + 2);
+    for span in spans.drain(..) {
+        let (before, after) =
+            (span.start..span.end.min(field.start), span.start.max(field.end)..span.end);
+        cut.extend([before, after].into_iter().filter(|part| part.start < part.end));
+    }
+    cut.push(field.clone());
+    cut.sort_by_key(|span| span.start);
+    *spans = cut;
+}
+
+impl Format {
+    /// Whether anything is known of it: a field that is not just any bytes.
+    pub fn says_something(&self) -> bool {
+        let nothing = [Kind::Payload, Kind::Unidentified];
+        self.fields.iter().any(|field| !nothing.contains(&field.kind))
+    }
+}
