@@ -513,7 +513,7 @@ fn line_of(text: &str, table: &str, key: &str) -> usize {
 
 impl File {
     /// Adds a later file of the same app: entries with the same key replace earlier ones.
-    fn merge(&mut self, later: File) {
+    pub(crate) fn merge(&mut self, later: File) {
         let keep = |old: &mut Option<String>, new: Option<String>| {
             if new.is_some() {
                 *old = new;

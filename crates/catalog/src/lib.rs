@@ -15,6 +15,7 @@ mod evidence;
 mod explain;
 mod feedback;
 mod labeler;
+pub mod learned;
 mod names;
 pub mod naming;
 pub mod pattern;

@@ -1,0 +1,137 @@
+//! `infer accept`: a proposal into the catalogue, once a person has seen what it changes.
+
+use std::fs;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use ottoscope_catalog::Severity;
+use ottoscope_catalog::learned::{Change, Proposal, accept};
+use ottoscope_store::Study;
+
+use super::args::AcceptArgs;
+use crate::hint::{hinted, stored};
+use crate::input;
+use crate::progress::say;
+
+/// Runs the verb.
+pub(super) fn run(args: &AcceptArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let name = args.proposal.display().to_string();
+    let text = fs::read_to_string(&args.proposal).with_context(|| format!("cannot read {name}"))?;
+    let proposal = Proposal::parse(&name, &text)?;
+    let (catalog, target) = match (&args.study, &args.into) {
+        (Some(study), _) => {
+            let study = Study::open(study).map_err(stored)?;
+            let catalog = input::study_catalog(&study, &args.catalog)?;
+            let accepted = study.root().join(&study.config().catalog.accepted);
+            (catalog, own_file(accepted, &proposal.file.app.id))
+        }
+        (None, Some(into)) => {
+            let mut files = args.catalog.clone();
+            if into.is_file() && !files.contains(into) {
+                files.push(into.clone());
+            }
+            (input::catalog(&files)?, into.clone())
+        }
+        (None, None) => {
+            return Err(hinted(
+                "where is it accepted?",
+                "--study STUDY takes it into the study's catalogue, --into FILE into a file",
+            ));
+        }
+    };
+    let changes = proposal.changes(&catalog);
+    for change in &changes {
+        writeln!(out, "{change}")?;
+    }
+    if changes.iter().all(|change| matches!(change, Change::Known(_))) {
+        writeln!(out, "nothing to accept: the catalogue has all of it")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let old = match fs::read_to_string(&target) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", target.display()));
+        }
+    };
+    let shown = target.display().to_string();
+    let new = accept(&shown, old.as_deref(), &proposal)?;
+    doubts(&catalog, &target, &new)?;
+    if !args.yes && !asked(out, &shown)? {
+        writeln!(out, "nothing was changed")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    write_whole(&target, &new)?;
+    writeln!(out, "{shown} holds it now")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The study's file of accepted entries, or its neighbour where that holds another app.
+fn own_file(accepted: PathBuf, app: &str) -> PathBuf {
+    let other = fs::read_to_string(&accepted)
+        .ok()
+        .and_then(|text| Proposal::parse("accepted", &text).ok())
+        .is_some_and(|held| held.file.app.id != app);
+    if other { accepted.with_file_name(format!("accepted-{app}.toml")) } else { accepted }
+}
+
+/// Says what is doubtful of the catalogue with the new entries, and refuses what it can't hold.
+fn doubts(
+    catalog: &ottoscope_catalog::Catalog,
+    target: &Path,
+    new: &str,
+) -> anyhow::Result<()> {
+    let before: Vec<String> = catalog.check().iter().map(ToString::to_string).collect();
+    let folder = std::env::temp_dir().join(format!("ottoscope-accept-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    let path = folder.join("new.toml");
+    let checked = fs::write(&path, new).map_err(anyhow::Error::from).and_then(|()| {
+        let mut files: Vec<PathBuf> = Vec::new();
+        files.push(path.clone());
+        Ok(ottoscope_catalog::Catalog::load(true, &files)?.check())
+    });
+    let _ = fs::remove_dir_all(&folder);
+    for finding in checked? {
+        let text = finding.to_string();
+        if before.contains(&text) {
+            continue;
+        }
+        if finding.severity == Severity::Error {
+            return Err(hinted(text, format!("edit the proposal; {} is as it was", target.display())));
+        }
+        say(format_args!("note: {text}"));
+    }
+    Ok(())
+}
+
+/// Asks on the terminal; without one only `--yes` accepts.
+fn asked(out: &mut dyn Write, target: &str) -> anyhow::Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Err(hinted(
+            "nobody is here to accept it",
+            "look at the changes above, then run it again with --yes",
+        ));
+    }
+    write!(out, "accept into {target}? [y/N] ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Writes a file so that it is either the old or the new one, whatever happens.
+pub(super) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+    let what = || format!("cannot write {}", path.display());
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).with_context(what)?;
+    }
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written.with_context(what)
+}
