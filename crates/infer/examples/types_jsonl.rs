@@ -12,7 +12,7 @@ use std::path::Path;
 
 use ottoscope_flow::{Direction, FlowId, Timestamp, Transport};
 use ottoscope_infer::fields::{Field, Kind, paper, typed};
-use ottoscope_infer::{FlowInfo, Params, Sample, Samples};
+use ottoscope_infer::{Cuts, FlowInfo, Params, Sample, Samples};
 use serde_json::Value;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -122,11 +122,16 @@ fn types(protocol: &Protocol, method: &str, grouping: &str) -> Vec<Vec<Field>> {
         let spans: Vec<_> = fields.iter().map(|f| (f.span.start, f.span.end)).collect();
         layouts.entry(spans).or_default().push(index);
     }
-    if grouping == "layouts" {
-        let cuts: Vec<_> = protocol.fields.iter().map(|fields| {
-            ottoscope_infer::Cuts::at(fields.iter().flat_map(|f| [f.span.start, f.span.end]))
-        }).collect();
-        let _ = cuts;
+    if method == "typed" && grouping == "layout" {
+        let cuts: Vec<Cuts> = (protocol.fields.iter())
+            .map(|fields| Cuts::at(fields.iter().flat_map(|f| [f.span.start, f.span.end])))
+            .collect();
+        for layout in typed::layouts(&protocol.samples, &cuts, &params) {
+            for member in layout.members {
+                out[member].clone_from(&layout.fields);
+            }
+        }
+        return out;
     }
     for (layout, members) in &layouts {
         let spans: Vec<Range<usize>> = layout.iter().map(|(from, to)| *from..*to).collect();

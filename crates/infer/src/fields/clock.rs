@@ -17,26 +17,35 @@ const RATES: &[f64] = &[
 /// How far a sender's clock may be off the capture's, seconds.
 const OFF: f64 = 2.0 * 86_400.0;
 
-/// Looks for a date, then for a value that runs at a steady rate.
-pub(crate) fn find(
+/// Looks for the date of the capture.
+pub(crate) fn dated(
     table: &Table<'_>,
     column: &Column,
     swapped: Option<&Column>,
     spread: &Spread,
 ) -> Option<Finding> {
-    if spread.distinct < 3 || !column.is_numeric() || column.width() < 2 {
+    if spread.distinct < 3 || !column.is_numeric() {
         return None;
     }
-    let orders = || [(Some(column), false), (swapped, true)];
-    let date = orders().into_iter().find_map(|(numbers, little)| {
-        Some(date(table, numbers?)?.little(little))
-    });
-    date.or_else(|| {
-        orders()
-            .into_iter()
-            .filter_map(|(numbers, little)| Some(running(table, numbers?)?.little(little)))
-            .max_by(|a, b| a.confidence().total_cmp(&b.confidence()))
-    })
+    let orders = [(Some(column), false), (swapped, true)];
+    orders.into_iter().find_map(|(numbers, little)| Some(date(table, numbers?)?.little(little)))
+}
+
+/// Looks for a value that runs at a steady rate.
+pub(crate) fn steady(
+    table: &Table<'_>,
+    column: &Column,
+    swapped: Option<&Column>,
+    spread: &Spread,
+) -> Option<Finding> {
+    if spread.distinct < 4 || !column.is_numeric() || column.width() < 2 {
+        return None;
+    }
+    let orders = [(Some(column), false), (swapped, true)];
+    orders
+        .into_iter()
+        .filter_map(|(numbers, little)| Some(running(table, numbers?)?.little(little)))
+        .max_by(|a, b| a.confidence().total_cmp(&b.confidence()))
 }
 
 fn date(table: &Table<'_>, column: &Column) -> Option<Finding> {
