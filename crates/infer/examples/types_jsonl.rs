@@ -12,7 +12,7 @@ use std::path::Path;
 
 use ottoscope_flow::{Direction, FlowId, Timestamp, Transport};
 use ottoscope_infer::fields::{Field, Kind, paper, typed};
-use ottoscope_infer::{FlowInfo, Params, Sample, Samples};
+use ottoscope_infer::{Cuts, FlowInfo, Params, Sample, Samples};
 use serde_json::Value;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -122,15 +122,16 @@ fn types(protocol: &Protocol, method: &str, grouping: &str) -> Vec<Vec<Field>> {
         let spans: Vec<_> = fields.iter().map(|f| (f.span.start, f.span.end)).collect();
         layouts.entry(spans).or_default().push(index);
     }
-    if grouping == "layouts" {
-        let cuts: Vec<_> = protocol
-            .fields
-            .iter()
-            .map(|fields| {
-                ottoscope_infer::Cuts::at(fields.iter().flat_map(|f| [f.span.start, f.span.end]))
-            })
+    if method == "typed" && grouping == "layout" {
+        let cuts: Vec<Cuts> = (protocol.fields.iter())
+            .map(|fields| Cuts::at(fields.iter().flat_map(|f| [f.span.start, f.span.end])))
             .collect();
-        let _ = cuts;
+        for layout in typed::layouts(&protocol.samples, &cuts, &params) {
+            for member in layout.members {
+                out[member].clone_from(&layout.fields);
+            }
+        }
+        return out;
     }
     for (layout, members) in &layouts {
         let spans: Vec<Range<usize>> = layout.iter().map(|(from, to)| *from..*to).collect();
@@ -169,10 +170,8 @@ fn main() -> Result<()> {
     let mut protocols: Vec<_> =
         std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     protocols.sort();
-    let methods: Vec<&str> = ["paper", "typed"]
-        .into_iter()
-        .filter(|m| !has("paper") && !has("typed") || has(m))
-        .collect();
+    let methods: Vec<&str> =
+        ["paper", "typed"].into_iter().filter(|m| !has("paper") && !has("typed") || has(m)).collect();
     let grouping = if has("pooled") { "pooled" } else { "layout" };
     for method in methods {
         let mut halves: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
@@ -201,10 +200,7 @@ fn main() -> Result<()> {
                     cell[usize::from(good)] += 1;
                     if !good || has("-vv") {
                         let mark = if good { "+" } else { "-" };
-                        let key = format!(
-                            "{mark} {:?} {} ({}) as {kind}",
-                            field.span, field.name, field.kind
-                        );
+                        let key = format!("{mark} {:?} {} ({}) as {kind}", field.span, field.name, field.kind);
                         let entry = wrong.entry(key).or_insert((0, String::new()));
                         entry.0 += 1;
                         entry.1 = format!("{:.2} {}", told.confidence, told.evidence);

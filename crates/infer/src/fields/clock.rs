@@ -11,52 +11,41 @@ const UNIX: &[(&str, f64)] =
 const NTP_EPOCH: f64 = 2_208_988_800.0;
 /// Clocks of media (RFC 3551) and of computers, per second.
 const RATES: &[f64] = &[
-    1.0,
-    10.0,
-    50.0,
-    60.0,
-    100.0,
-    250.0,
-    1000.0,
-    8000.0,
-    11_025.0,
-    12_000.0,
-    16_000.0,
-    22_050.0,
-    24_000.0,
-    32_000.0,
-    44_100.0,
-    48_000.0,
-    65_536.0,
-    90_000.0,
-    1e6,
-    1e7,
-    1e9,
-    4_294_967_296.0,
+    1.0, 10.0, 50.0, 60.0, 100.0, 250.0, 1000.0, 8000.0, 11_025.0, 12_000.0, 16_000.0, 22_050.0,
+    24_000.0, 32_000.0, 44_100.0, 48_000.0, 65_536.0, 90_000.0, 1e6, 1e7, 1e9, 4_294_967_296.0,
 ];
 /// How far a sender's clock may be off the capture's, seconds.
 const OFF: f64 = 2.0 * 86_400.0;
 
-/// Looks for a date, then for a value that runs at a steady rate.
-pub(crate) fn find(
+/// Looks for the date of the capture.
+pub(crate) fn dated(
     table: &Table<'_>,
     column: &Column,
     swapped: Option<&Column>,
     spread: &Spread,
 ) -> Option<Finding> {
-    if spread.distinct < 3 || !column.is_numeric() || column.width() < 2 {
+    if spread.distinct < 3 || !column.is_numeric() {
         return None;
     }
-    let orders = || [(Some(column), false), (swapped, true)];
-    let date = orders()
+    let orders = [(Some(column), false), (swapped, true)];
+    orders.into_iter().find_map(|(numbers, little)| Some(date(table, numbers?)?.little(little)))
+}
+
+/// Looks for a value that runs at a steady rate.
+pub(crate) fn steady(
+    table: &Table<'_>,
+    column: &Column,
+    swapped: Option<&Column>,
+    spread: &Spread,
+) -> Option<Finding> {
+    if spread.distinct < 4 || !column.is_numeric() || column.width() < 2 {
+        return None;
+    }
+    let orders = [(Some(column), false), (swapped, true)];
+    orders
         .into_iter()
-        .find_map(|(numbers, little)| Some(date(table, numbers?)?.little(little)));
-    date.or_else(|| {
-        orders()
-            .into_iter()
-            .filter_map(|(numbers, little)| Some(running(table, numbers?)?.little(little)))
-            .max_by(|a, b| a.confidence().total_cmp(&b.confidence()))
-    })
+        .filter_map(|(numbers, little)| Some(running(table, numbers?)?.little(little)))
+        .max_by(|a, b| a.confidence().total_cmp(&b.confidence()))
 }
 
 fn date(table: &Table<'_>, column: &Column) -> Option<Finding> {

@@ -34,25 +34,27 @@ pub(crate) fn flags(column: &Column, spread: &Spread) -> Option<Finding> {
     Some(Finding::new(Kind::Flags, gain, 0.8, evidence))
 }
 
-/// Looks for few values of low entropy. `earlier` codes stand to the left.
-pub(crate) fn opcode(
-    column: &Column,
-    spread: &Spread,
-    earlier: usize,
-    params: &Params,
-) -> Option<Finding> {
+/// Looks for few values of low entropy.
+pub(crate) fn opcode(column: &Column, spread: &Spread, params: &Params) -> Option<Finding> {
     let limit = params.opcode_entropy;
     let repeated = spread.total as f64 / spread.distinct as f64;
     if spread.entropy >= limit || repeated < 2.0 || column.width() > 16 {
         return None;
     }
-    // The first from the left names the task; codes behind it say more about it.
-    let share = if earlier == 0 { 0.9 } else { 0.6 };
-    let place = if earlier == 0 { "the first code" } else { "a further code" };
-    let evidence = format!(
-        "{place} from the left: {} values, normalised entropy {:.2}",
-        spread.distinct, spread.entropy
-    );
+    let evidence =
+        format!("{} values, normalised entropy {:.2}", spread.distinct, spread.entropy);
     let bits = (spread.total as f64 / spread.distinct as f64).log2() * 4.0;
-    Some(Finding::new(Kind::Opcode, bits, share, evidence))
+    Some(Finding::new(Kind::Opcode, bits, 0.9, evidence))
+}
+
+/// The first code from the left names the task (the paper, III-A3 v); codes behind it say more
+/// about it, and are less sure. `place` counts from one.
+pub(crate) fn ranked(mut finding: Finding, place: usize, params: &Params) -> Finding {
+    let words = if place == 1 { "the first code" } else { "a further code" };
+    let limit = params.opcode_entropy;
+    finding.evidence = format!("{words} from the left below {limit}: {}", finding.evidence);
+    if place > 1 {
+        finding.share *= 0.65;
+    }
+    finding
 }

@@ -38,12 +38,17 @@ struct Steps {
     forward: usize,
     back: usize,
     special: usize,
+    /// Forward steps since the last other step but stays, and the most of them.
+    run: usize,
+    longest: usize,
     sizes: Vec<u64>,
 }
 
 /// A counter as it was found.
 #[derive(Debug, Clone)]
-struct Counter {
+pub(crate) struct Counter {
+    rows: usize,
+    width: usize,
     scope: Scope,
     direction: Option<Direction>,
     little: bool,
@@ -65,6 +70,7 @@ impl Steps {
     fn add(&mut self, last: &mut Option<u64>, value: u64, mask: u64) {
         let Some(before) = *last else {
             *last = Some(value);
+            self.run = 0;
             return;
         };
         let window = window(mask);
@@ -80,11 +86,14 @@ impl Steps {
             self.still += 1;
         } else if step <= window {
             self.forward += 1;
+            self.run += 1;
+            self.longest = self.longest.max(self.run);
             if self.sizes.len() < SIZES {
                 self.sizes.push(step);
             }
         } else {
             self.back += 1;
+            self.run = 0;
         }
     }
 
@@ -94,6 +103,7 @@ impl Steps {
         self.forward += other.forward;
         self.back += other.back;
         self.special += other.special;
+        self.longest = self.longest.max(other.longest);
         self.sizes.extend(other.sizes);
     }
 
@@ -141,13 +151,17 @@ fn judge(
     scope: Scope,
     little: bool,
     direction: Option<Direction>,
+    column: &Column,
     mut steps: Steps,
 ) -> Option<Counter> {
-    if steps.forward < 3 || steps.rising() < 0.9 || steps.special > steps.pairs {
+    if steps.longest < 3 || steps.rising() < 0.9 || steps.special > steps.pairs {
         return None;
     }
     let (step, step_share) = steps.commonest();
-    let neat = step_share >= 0.6 && step <= 16;
+    let neat = is_neat(step, step_share);
+    if column.width() == 1 && !neat {
+        return None;
+    }
     let across = matches!(scope, Scope::Direction | Scope::All);
     let scarce = steps.forward < 6 || steps.still > 10 * steps.forward;
     if (scarce || across) && !neat {
@@ -156,16 +170,21 @@ fn judge(
     if across && steps.forward < 6 {
         return None;
     }
-    Some(Counter { scope, direction, little, steps, step, step_share })
+    let (rows, width) = (column.len(), column.width());
+    Some(Counter { rows, width, scope, direction, little, steps, step, step_share })
+}
+
+fn is_neat(step: u64, share: f64) -> bool {
+    share >= 0.6 && step <= 16
 }
 
 fn counter(table: &Table<'_>, column: &Column, scope: Scope, little: bool) -> Option<Counter> {
     let [up, down] = walk(table, column, scope);
     let mut both = up.clone();
     both.join(down.clone());
-    judge(scope, little, None, both).or_else(|| {
+    judge(scope, little, None, column, both).or_else(|| {
         let one = |direction, steps: Steps, other: &Steps| {
-            (other.pairs >= 2).then(|| judge(scope, little, Some(direction), steps)).flatten()
+            (other.pairs >= 2).then(|| judge(scope, little, Some(direction), column, steps)).flatten()
         };
         if scope != Scope::FlowAndDirection {
             return None;
@@ -180,7 +199,7 @@ pub(crate) fn find(
     column: &Column,
     swapped: Option<&Column>,
     spread: &Spread,
-) -> Option<Finding> {
+) -> Option<Counter> {
     if spread.distinct < 3 || !column.is_numeric() {
         return None;
     }
@@ -192,29 +211,37 @@ pub(crate) fn find(
             .filter_map(|(numbers, little)| counter(table, numbers?, scope, little))
             // A counter read from the wrong end steps by large powers.
             .min_by_key(|found| (found.direction.is_some(), found.step));
-        if let Some(found) = found {
-            return Some(finding(&found, column.len()));
+        if found.is_some() {
+            return found;
         }
     }
     None
 }
 
-fn finding(found: &Counter, rows: usize) -> Finding {
-    let Counter { scope, steps, step, step_share, .. } = found;
-    let mut evidence = format!(
-        "steps forward {} times, back {}, stays {} {}; {:.0} % of steps are {step}",
-        steps.forward,
-        steps.back,
-        steps.still,
-        scope.words(),
-        100.0 * step_share,
-    );
-    if steps.special > 0 {
-        let share = percent(steps.special, rows);
-        evidence.push_str(&format!("; {share:.1} % are 0 or all ones and count nothing"));
+impl Counter {
+    /// Whether most steps are one small number: no clock does that.
+    pub(crate) fn is_neat(&self) -> bool {
+        is_neat(self.step, self.step_share)
     }
-    let bits = steps.forward as f64 * if *step_share >= 0.6 { 2.0 } else { 1.0 };
-    Finding::new(Kind::Sequence, bits - 4.0 * steps.back as f64 / 2.0, steps.rising(), evidence)
-        .little(found.little)
-        .one_way(found.direction)
+
+    pub(crate) fn finding(&self) -> Finding {
+        let Counter { scope, steps, step, step_share, .. } = self;
+        let mut evidence = format!(
+            "steps forward {} times, back {}, stays {} {}; {:.0} % of steps are {step}",
+            steps.forward,
+            steps.back,
+            steps.still,
+            scope.words(),
+            100.0 * step_share,
+        );
+        if steps.special > 0 {
+            let share = percent(steps.special, self.rows);
+            evidence.push_str(&format!("; {share:.1} % are 0 or all ones and count nothing"));
+        }
+        let each = if self.is_neat() { 2.0 } else { 1.0 };
+        let bits = each * steps.forward as f64 - 2.0 * steps.back as f64;
+        Finding::new(Kind::Sequence, bits, steps.rising(), evidence)
+            .little(self.little && self.width > 1)
+            .one_way(self.direction)
+    }
 }

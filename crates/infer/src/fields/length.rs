@@ -59,6 +59,17 @@ fn fits(table: &Table<'_>, column: &Column, unit: u64) -> Vec<Fit> {
     .collect()
 }
 
+/// Whether most rows have this length.
+pub(crate) fn holds(table: &Table<'_>, column: &Column, add: i64, little: bool) -> bool {
+    let swapped = little.then(|| column.swapped());
+    let numbers = swapped.as_ref().unwrap_or(column);
+    let told = (0..numbers.len()).filter(|at| {
+        let len = table.rows[numbers.rows[*at] as usize].len;
+        difference(len, numbers.values[*at], 1) == Some(add)
+    });
+    2 * told.count() >= numbers.len()
+}
+
 /// Whether a constant is one that a format has: the value counts the whole message, what is
 /// behind the field, or what is behind its beginning.
 fn natural(add: i64, column: &Column) -> bool {
@@ -142,7 +153,8 @@ fn finding(fit: Fit, column: &Column, little: bool, bits: f64, share: f64) -> Fi
     Finding::new(kind, bits, share, evidence).little(little)
 }
 
-/// Not exact, but running with the bytes.
+/// Not exact, but running with the bytes: the paper's test. Half sure at most, as such a field
+/// can't frame messages.
 fn correlated(
     table: &Table<'_>,
     column: &Column,
@@ -150,15 +162,27 @@ fn correlated(
     spread: &Spread,
     params: &Params,
 ) -> Option<Finding> {
-    if spread.distinct < 4 || column.len() < 8 || column.width() > 4 {
+    if spread.distinct < 4 || column.len() < 8 || column.width() > params.field_length {
         return None;
     }
     for (numbers, little) in [(Some(column), false), (swapped, true)] {
         let Some(numbers) = numbers else { continue };
         let r = correlation(table, numbers);
         if r > params.length_correlation {
-            let evidence = format!("correlation {r:.4} with bytes, but no constant difference");
-            return Some(Finding::new(Kind::Count, 6.0, r, evidence).little(little));
+            let mut differences: Vec<i64> = (0..numbers.len())
+                .filter_map(|at| {
+                    difference(table.rows[numbers.rows[at] as usize].len, numbers.values[at], 1)
+                })
+                .collect();
+            differences.sort_unstable();
+            let (least, add) = (differences.first()?, differences[differences.len() / 2]);
+            let evidence = format!(
+                "correlation {r:.4} with bytes; bytes - value from {least} to {}, {add} in the \
+                 middle",
+                differences.last()?
+            );
+            let finding = Finding::new(Kind::Length { add }, 4.0, 0.9, evidence);
+            return Some(finding.little(little));
         }
     }
     None

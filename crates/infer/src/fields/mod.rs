@@ -7,6 +7,7 @@ mod echo;
 mod finding;
 mod length;
 mod look;
+pub mod command;
 pub mod paper;
 mod place;
 mod table;

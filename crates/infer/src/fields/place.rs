@@ -95,10 +95,10 @@ pub(crate) fn session(
         .collect();
     pairs.sort_unstable();
     pairs.dedup();
-    // Each value in one flow or few.
-    let shared = pairs.len() as f64 / spread.distinct as f64;
+    // Flows whose value no other flow has.
     let own = pairs.chunk_by(|a, b| a.0 == b.0).filter(|flows| flows.len() == 1).count();
-    if spread.distinct == 2 && shared > 1.0 || 2 * own < spread.distinct {
+    let share = own as f64 / pairs.len() as f64;
+    if share < 0.6 {
         return None;
     }
     let evidence = format!(
@@ -109,5 +109,5 @@ pub(crate) fn session(
         100.0 * stay
     );
     let bits = (echo.same as f64).sqrt() + 2.0 * spread.distinct.min(16) as f64 - 2.0;
-    Some(Finding::new(Kind::Session, bits, stay * (own as f64 / spread.distinct as f64), evidence))
+    Some(Finding::new(Kind::Session, bits, stay * share, evidence))
 }

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
 use foldhash::fast::FixedState;
-use ottoscope_flow::{Direction, FlowId};
+use ottoscope_flow::Direction;
 
 use crate::samples::{FlowInfo, Samples};
 
@@ -82,18 +82,19 @@ impl<'a> Table<'a> {
         &self.samples.flows()[self.rows[row].flow as usize]
     }
 
-    pub(crate) fn flow_id(&self, row: usize) -> FlowId {
-        self.flow(row).id
-    }
-
     /// The values of a span in the rows that reach over it.
     pub(crate) fn column(&self, span: &Range<usize>) -> Column {
+        self.column_of(span, |_| true)
+    }
+
+    /// The same, of the samples that `keep` says true of.
+    pub(crate) fn column_of(&self, span: &Range<usize>, keep: impl Fn(usize) -> bool) -> Column {
         let width = span.len();
         let mut rows = Vec::with_capacity(self.rows.len());
         let mut values = Vec::with_capacity(self.rows.len());
         let hashes = FixedState::default();
         for (index, row) in self.rows.iter().enumerate() {
-            if usize::from(row.head) < span.end {
+            if usize::from(row.head) < span.end || !keep(row.sample as usize) {
                 continue;
             }
             let bytes = &self.heads[index * self.stride + span.start..][..width];

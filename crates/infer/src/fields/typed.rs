@@ -6,12 +6,14 @@
 
 use std::ops::Range;
 
+use hashbrown::HashMap;
+
 use super::echo::{self, Echo};
 use super::finding::Finding;
 use super::table::{Column, Spread, Table};
 use super::{Field, Kind, clock, code, counter, length, look, place};
 use crate::params::Params;
-use crate::samples::Samples;
+use crate::samples::{Cuts, Samples};
 
 /// Types fields by all that is known of the samples in `members`.
 ///
@@ -24,53 +26,166 @@ pub fn infer(
 ) -> Vec<Field> {
     let stride = spans.iter().map(|span| span.end).max().unwrap_or(0);
     let table = Table::new(samples, members, stride);
-    fields(&table, spans, params)
+    let reading = |span| Reading::of(&table, table.column(span), params);
+    fields(&table, spans.iter().map(reading).collect(), params)
 }
 
-pub(crate) fn fields(table: &Table<'_>, spans: &[Range<usize>], params: &Params) -> Vec<Field> {
-    let mut codes = 0;
-    let mut before: Option<Column> = None;
-    let mut out: Vec<Field> = Vec::with_capacity(spans.len());
-    for span in spans {
-        let column = table.column(span);
-        let field = field(table, &column, codes, params);
-        codes += usize::from(field.kind == Kind::Opcode);
-        out.push(field);
-        if let Some(left) = before.replace(column)
-            && let Some(right) = &before
-            && left.span.end == right.span.start
-            && let Some((told, asked)) = place::swapped(table, &left, right)
-        {
-            let at = out.len() - 2;
-            for field in &mut out[at..] {
-                let evidence = format!(
-                    "in {told} of {asked} messages its neighbour holds what it held the other way"
-                );
-                let share = told as f64 / asked as f64;
-                let finding = Finding::new(Kind::Address, told as f64, share, evidence);
-                if !matches!(field.kind, Kind::Constant | Kind::Length { .. }) {
-                    *field = finding.field(field.span.clone());
-                }
-            }
+/// The fields of one layout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layout {
+    /// Indices of the samples that have it.
+    pub members: Vec<usize>,
+    /// Its fields by rising offset.
+    pub fields: Vec<Field>,
+}
+
+/// Types the fields of a whole segmentation: samples cut alike, up to
+/// [`Params::payload_bytes`], have one layout.
+///
+/// Where the messages of one layout are too alike to tell what a field is (a length that is
+/// always the same, the opcode that the layout hangs on), all messages that have this field, in
+/// whatever layout, are asked. Layouts come by falling number of members.
+pub fn layouts(samples: &Samples, cuts: &[Cuts], params: &Params) -> Vec<Layout> {
+    let mut groups: HashMap<(Cuts, usize), Vec<usize>> = HashMap::new();
+    for (index, (sample, cuts)) in samples.iter().zip(cuts).enumerate() {
+        let end = sample.head.len().min(params.payload_bytes);
+        groups.entry((cuts.within(end), end)).or_default().push(index);
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_unstable_by(|a, b| (b.1.len(), a.0).cmp(&(a.1.len(), b.0)));
+    let mut group_of = vec![0u32; samples.len()];
+    let mut having: HashMap<Range<usize>, (Vec<bool>, usize)> = HashMap::new();
+    for (number, ((cuts, end), members)) in groups.iter().enumerate() {
+        for member in members {
+            group_of[*member] = number as u32;
         }
+        for span in cuts.fields(*end) {
+            let (has, count) =
+                having.entry(span).or_insert_with(|| (vec![false; groups.len()], 0));
+            has[number] = true;
+            *count += members.len();
+        }
+    }
+    let everyone: Vec<usize> = (0..samples.len().min(cuts.len())).collect();
+    let whole = Table::new(samples, &everyone, params.payload_bytes);
+    let mut pooled: HashMap<Range<usize>, Reading> = HashMap::new();
+    let mut out = Vec::with_capacity(groups.len());
+    for ((cuts, end), members) in groups {
+        let table = Table::new(samples, &members, end);
+        let spans: Vec<_> = cuts.fields(end).collect();
+        let readings = spans.iter().map(|span| {
+            let own = Reading::of(&table, table.column(span), params);
+            let Some((has, count)) = having.get(span) else { return own };
+            if *count == members.len() {
+                return own;
+            }
+            let all = pooled.entry(span.clone()).or_insert_with(|| {
+                let keep = |sample: usize| has[group_of[sample] as usize];
+                Reading::of(&whole, whole.column_of(span, keep), params)
+            });
+            own.or(all, &table)
+        });
+        let fields = fields(&table, readings.collect(), params);
+        out.push(Layout { members, fields });
     }
     out
 }
 
-/// One field, with `codes` opcodes to its left.
-pub(crate) fn field(table: &Table<'_>, column: &Column, codes: usize, params: &Params) -> Field {
-    let span = column.span.clone();
-    let spread = column.spread();
-    match best(table, column, &spread, codes, params) {
-        Some(finding) => finding.field(span),
-        None => {
+/// One column with what it was read as.
+struct Reading {
+    column: Column,
+    spread: Spread,
+    finding: Option<Finding>,
+}
+
+/// Least rows for a value to count as constant where other layouts have others.
+const CONSTANT: usize = 8;
+
+impl Reading {
+    fn of(table: &Table<'_>, column: Column, params: &Params) -> Reading {
+        let spread = column.spread();
+        let finding = best(table, &column, &spread, params);
+        Reading { column, spread, finding }
+    }
+
+    /// The more telling of the own reading and that of all messages with this field.
+    fn or(mut self, all: &Reading, table: &Table<'_>) -> Reading {
+        let Some(wide) = &all.finding else {
+            let constant = self.finding.as_ref().is_some_and(|f| f.kind == Kind::Constant);
+            if constant && self.column.len() < CONSTANT {
+                self.finding = None;
+            }
+            return self;
+        };
+        let relation = |finding: &Finding| match finding.kind {
+            Kind::Constant | Kind::Payload | Kind::Text | Kind::Unidentified => 0,
+            Kind::Opcode | Kind::Flags => 1,
+            _ => 2,
+        };
+        let holds = match wide.kind {
+            Kind::Length { add } => length::holds(table, &self.column, add, wide.little),
+            _ => true,
+        };
+        let better = match &self.finding {
+            None => true,
+            Some(own) if relation(own) == relation(wide) => {
+                own.kind != Kind::Constant && wide.confidence() > own.confidence()
+            }
+            Some(own) => relation(wide) > relation(own),
+        };
+        if better && holds {
+            let mut wide = wide.clone();
+            wide.evidence = format!("{} (over all layouts with this field)", wide.evidence);
+            self.finding = Some(wide);
+        }
+        self
+    }
+}
+
+fn fields(table: &Table<'_>, mut readings: Vec<Reading>, params: &Params) -> Vec<Field> {
+    for right in 1..readings.len() {
+        let (left, right) = readings.split_at_mut(right);
+        let (Some(left), Some(right)) = (left.last_mut(), right.first_mut()) else { continue };
+        if left.column.span.end != right.column.span.start {
+            continue;
+        }
+        if let Some((told, asked)) = place::swapped(table, &left.column, &right.column) {
+            for side in [left, right] {
+                let related = [Kind::Constant, Kind::Transaction, Kind::Sequence, Kind::Timestamp];
+                let kind = side.finding.as_ref().map(|finding| finding.kind);
+                let length = matches!(kind, Some(Kind::Length { .. }));
+                if length || kind.is_some_and(|kind| related.contains(&kind)) {
+                    continue;
+                }
+                let evidence = format!(
+                    "in {told} of {asked} messages its neighbour holds what it held the other way"
+                );
+                let share = told as f64 / asked as f64;
+                side.finding =
+                    Some(Finding::new(Kind::Address, told as f64, share, evidence));
+            }
+        }
+    }
+    let mut codes = 0;
+    let tell = |reading: Reading| {
+        let Reading { column, spread, finding } = reading;
+        let finding = finding.map(|finding| match finding.kind {
+            Kind::Opcode => {
+                codes += 1;
+                code::ranked(finding, codes, params)
+            }
+            _ => finding,
+        });
+        let unidentified = || {
             let evidence = format!(
                 "{} values in {} messages, normalised entropy {:.2}",
                 spread.distinct, spread.total, spread.entropy
             );
-            Finding::new(Kind::Unidentified, 0.0, 0.0, evidence).field(span)
-        }
-    }
+            Finding::new(Kind::Unidentified, 0.0, 0.0, evidence)
+        };
+        finding.unwrap_or_else(unidentified).field(column.span)
+    };
+    readings.into_iter().map(tell).collect()
 }
 
 /// Least confidence of a reading that is told.
@@ -80,30 +195,39 @@ fn best(
     table: &Table<'_>,
     column: &Column,
     spread: &Spread,
-    codes: usize,
     params: &Params,
 ) -> Option<Finding> {
     if column.len() < 2 {
         return None;
     }
+    let told = |finding: Option<Finding>| finding.filter(|found| found.confidence() >= LEAST);
     if spread.distinct == 1 {
         let address = place::address(table, column, spread);
-        return address.or_else(|| Some(constant(column, spread)));
+        return address.or_else(|| told(Some(constant(column, spread))));
     }
-    let told = |finding: Option<Finding>| finding.filter(|found| found.confidence() >= LEAST);
     let swapped = (column.is_numeric() && column.width() > 1).then(|| column.swapped());
     let swapped = swapped.as_ref();
     let echo = Echo::of(table, column);
+    let counter = || counter::find(table, column, swapped, spread);
     told(length::find(table, column, swapped, spread, params))
         .or_else(|| told(place::address(table, column, spread)))
-        .or_else(|| told(clock::find(table, column, swapped, spread)))
-        .or_else(|| told(counter::find(table, column, swapped, spread)))
+        .or_else(|| told(clock::dated(table, column, swapped, spread)))
+        .or_else(|| {
+            let counter = counter();
+            let neat = counter.as_ref().is_some_and(counter::Counter::is_neat);
+            let counter = || told(counter.map(|counter| counter.finding()));
+            if neat {
+                return counter();
+            }
+            told(clock::steady(table, column, swapped, spread)).or_else(counter)
+        })
         .or_else(|| told(echo.transaction(spread)))
+        .or_else(|| told(look::text(table, column)))
         .or_else(|| told(place::session(table, column, spread, &echo)))
+        .or_else(|| told(nearly_constant(column, spread)))
         .or_else(|| told(echo::mark(table, column, spread, params)))
         .or_else(|| told(code::flags(column, spread)))
-        .or_else(|| told(code::opcode(column, spread, codes, params)))
-        .or_else(|| told(look::text(table, column)))
+        .or_else(|| told(code::opcode(column, spread, params)))
         .or_else(|| told(look::payload(table, column, spread)))
 }
 
@@ -114,6 +238,20 @@ fn constant(column: &Column, spread: &Spread) -> Finding {
     } else {
         format!("one value in all {} messages", column.len())
     };
-    let bits = 2.0 * column.len() as f64;
-    Finding::new(Kind::Constant, bits, 1.0, evidence)
+    Finding::new(Kind::Constant, 2.0 * column.len() as f64, 1.0, evidence)
+}
+
+/// One value but in messages that are something else: there it is anything.
+fn nearly_constant(column: &Column, spread: &Spread) -> Option<Finding> {
+    let others = spread.total - spread.common.first()?.1;
+    if column.width() < 2 || spread.top() < 0.95 || 2 * (spread.distinct - 1) < others {
+        return None;
+    }
+    let evidence = format!(
+        "one value in {:.1} % of {} messages, {} others once or twice",
+        100.0 * spread.top(),
+        column.len(),
+        spread.distinct - 1
+    );
+    Some(Finding::new(Kind::Constant, column.len() as f64, spread.top(), evidence))
 }

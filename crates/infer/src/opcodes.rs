@@ -1,1 +1,0 @@
-//! Opcodes and the tasks behind them.
