@@ -73,6 +73,14 @@ impl Ballot {
         }
     }
 
+    /// The position inside with most votes, if any has one; of equals the one nearest the middle.
+    pub(super) fn most(&self) -> Option<usize> {
+        let end = self.votes.len().saturating_sub(1);
+        (1..end).filter(|position| self.votes[*position] > 0).max_by_key(|position| {
+            (self.votes[*position], position.min(&(end - position)).to_owned())
+        })
+    }
+
     /// Positions inside with `least` votes or more, and more than both neighbours.
     pub(super) fn peaks(&self, least: u32) -> impl Iterator<Item = usize> {
         (1..self.votes.len().saturating_sub(1)).filter(move |position| {

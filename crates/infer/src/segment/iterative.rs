@@ -26,7 +26,9 @@ pub enum Reading {
     /// As in ProWord: each of the two experts has one vote.
     Literal,
     /// The two positions between which the string is least surprising and at which the bytes
-    /// that follow are most uncertain, together.
+    /// that follow are most uncertain, together; and a field "can be partitioned" as long as any
+    /// position in it has a vote, so that the threshold only decides whether it is cut at all
+    /// peaks or at the highest one.
     BestPair,
 }
 
@@ -64,14 +66,15 @@ impl Segmenter for Iterative {
             for (id, (payload, _)) in members.iter().zip(&payloads) {
                 let window = window(payload.len(), params).min(payload.len());
                 ballot.count(payload, window, vote);
-                let mut last = 0;
-                let found = Cuts::at(ballot.peaks(threshold(payload.len(), window, params)));
+                let mut found = Cuts::at(ballot.peaks(threshold(payload.len(), window, params)));
+                let long = payload.len() > params.field_length;
+                if found == Cuts::none() && self.reading == Reading::BestPair && long {
+                    found = Cuts::at(ballot.most());
+                }
                 if found == Cuts::none() {
                     continue;
                 }
                 for part in found.fields(payload.len()) {
-                    debug_assert_eq!(last, part.start);
-                    last = part.end;
                     cuts[*id as usize].insert(start + part.start);
                     if part.len() <= params.field_length {
                         continue;

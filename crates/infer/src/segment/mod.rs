@@ -1,5 +1,6 @@
 //! Payloads cut into candidate fields: one trait, one file a method.
 
+pub mod aligned;
 mod distinct;
 mod experts;
 mod fixed;
@@ -9,6 +10,7 @@ mod ngrams;
 use crate::params::Params;
 use crate::samples::{Cuts, Samples};
 
+pub use aligned::Aligned;
 pub(crate) use distinct::Distinct;
 pub use experts::VotingExperts;
 pub use fixed::Fixed;
@@ -32,6 +34,7 @@ pub struct Segmentation {
 
 /// All methods, the default first.
 pub static METHODS: &[&dyn Segmenter] = &[
+    &Aligned,
     &Iterative { reading: Reading::BestPair },
     &Iterative { reading: Reading::Literal },
     &VotingExperts,

@@ -1,0 +1,121 @@
+//! Position-aware segmentation: the default.
+//!
+//! Kinds of messages are told apart first. Then every offset, every pair of neighbours and every
+//! span that could hold a number is described by what its values do (entropy, carry, common
+//! change, lengths, counters, echoes; `columns`, `pairs`, `numbers`), and boosted trees say how
+//! likely a field begins there. They were trained on other protocols; `benchsuite/inference`
+//! does that, and `model.txt` beside this file is all that it leaves here.
+
+mod columns;
+mod entropy;
+mod features;
+mod model;
+mod numbers;
+mod pairs;
+mod trees;
+mod view;
+
+use features::Facts;
+pub use model::Model;
+pub use trees::ModelError;
+use view::View;
+
+use super::{Segmentation, Segmenter};
+use crate::kinds::Kinds;
+use crate::params::Params;
+use crate::samples::{Cuts, Samples};
+
+/// Samples from which kinds and layouts are learned; the rest only follows them.
+const MOST_LEARNED: usize = 4096;
+/// Samples of one flow that stay together when some must be left out.
+const BLOCK: usize = 64;
+/// Fewest samples of a kind that get a layout of their own.
+const LEAST_OF_KIND: usize = 8;
+
+/// Position-aware segmentation with the model of this crate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Aligned;
+
+impl Segmenter for Aligned {
+    fn name(&self) -> &'static str {
+        "aligned"
+    }
+
+    fn segment(&self, samples: &Samples, params: &Params) -> Segmentation {
+        Model::shipped().segment(samples, params)
+    }
+}
+
+impl Segmenter for Model {
+    fn name(&self) -> &'static str {
+        "aligned"
+    }
+
+    fn segment(&self, samples: &Samples, params: &Params) -> Segmentation {
+        let learned = learned(samples);
+        let kinds = Kinds::learn(samples, &learned);
+        let mut members = vec![Vec::new(); kinds.len()];
+        for index in &learned {
+            members[kinds.kind(&samples.get(*index))].push(*index);
+        }
+        let common = self.layout(samples, &learned, params);
+        let layouts: Vec<Cuts> = members
+            .iter()
+            .map(|members| {
+                if kinds.len() == 1 || members.len() < LEAST_OF_KIND {
+                    common
+                } else {
+                    self.layout(samples, members, params)
+                }
+            })
+            .collect();
+        let cuts = samples
+            .iter()
+            .map(|sample| layouts[kinds.kind(&sample)].within(sample.head.len()))
+            .collect();
+        Segmentation { cuts }
+    }
+}
+
+impl Model {
+    fn layout(&self, samples: &Samples, indices: &[usize], params: &Params) -> Cuts {
+        let view = View::new(samples, indices.iter().copied(), crate::samples::MOST_HEAD);
+        let facts = Facts::new(&view);
+        let end = facts.width().min(params.payload_bytes);
+        Cuts::at((1..end).filter(|offset| self.cuts(&facts.boundary(*offset))))
+    }
+}
+
+/// Which samples are learned from: all, or blocks of consecutive ones spread over all flows.
+fn learned(samples: &Samples) -> Vec<usize> {
+    let keep = samples.len().div_ceil(MOST_LEARNED);
+    let mut seen = vec![0; samples.flows().len()];
+    (0..samples.len())
+        .filter(|index| {
+            let flow = samples.get(*index).flow;
+            let block = seen[flow] / BLOCK;
+            seen[flow] += 1;
+            (flow + block).is_multiple_of(keep.max(1))
+        })
+        .take(2 * MOST_LEARNED)
+        .collect()
+}
+
+/// The numbers by which a boundary is judged, and what they are called: for training.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// Names of the numbers.
+    pub names: Vec<String>,
+    /// By offset from 1: the numbers of the boundary before it.
+    pub boundaries: Vec<Vec<f32>>,
+}
+
+/// Describes every boundary in the first `bytes` of the samples at `indices`.
+pub fn describe(samples: &Samples, indices: &[usize], bytes: usize) -> Described {
+    let view = View::new(samples, indices.iter().copied(), bytes);
+    let facts = Facts::new(&view);
+    Described {
+        names: features::names(),
+        boundaries: (1..facts.width()).map(|offset| facts.boundary(offset).to_vec()).collect(),
+    }
+}

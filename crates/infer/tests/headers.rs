@@ -1,0 +1,252 @@
+//! Headers that are known to the byte are cut where they must be.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use ottoscope_flow::{Direction, FlowId, Timestamp, Transport};
+use ottoscope_infer::kinds::Kinds;
+use ottoscope_infer::samples::{FlowInfo, Sample};
+use ottoscope_infer::segment::{Aligned, Segmenter};
+use ottoscope_infer::{Cuts, Params, Samples};
+
+/// Numbers that look random (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next() as u8).collect()
+    }
+}
+
+fn flows(count: usize, transport: Transport) -> Samples {
+    let mut samples = Samples::new();
+    for flow in 0..count {
+        samples.flow(FlowInfo {
+            id: FlowId(flow as u64),
+            transport,
+            client: ("192.0.2.1".parse().unwrap(), 4000 + flow as u16),
+            server: ("198.51.100.1".parse().unwrap(), 8080),
+        });
+    }
+    samples
+}
+
+fn push(samples: &mut Samples, at: f64, flow: usize, down: bool, payload: &[u8]) {
+    assert!(samples.push(Sample {
+        at: Timestamp((at * 1e9) as i64),
+        flow,
+        direction: if down { Direction::Down } else { Direction::Up },
+        sequence: None,
+        len: payload.len() as u64,
+        head: payload,
+    }));
+}
+
+/// Requests and responses with a header of length, `00 10 00 01`, command and sequence number
+/// (the paper, Fig. 2), and what follows them. With `commands` over 255 a command needs more
+/// than the one byte that the paper has for it.
+fn w_tcp(seed: u64, commands: &[u32]) -> (Samples, Vec<bool>) {
+    let mut random = Random(seed);
+    let mut samples = flows(6, Transport::Tcp);
+    let mut header = Vec::new();
+    let mut next = vec![1_u32; 6];
+    let mut at = 0.0;
+    for _ in 0..260 {
+        let flow = random.below(6) as usize;
+        let command = commands[(random.below(1 << 20) as f64).sqrt() as usize * commands.len() / 1024];
+        let heartbeat = command == 6;
+        let sequence = if heartbeat { u32::MAX } else { next[flow] };
+        next[flow] += u32::from(!heartbeat);
+        for (down, command) in [(false, command), (true, command + 1_000_000_000)] {
+            let body = if heartbeat { 0 } else { random.below(if down { 700 } else { 3000 }) as usize };
+            let body = random.bytes(body);
+            let total = 16 + body.len() as u32;
+            let mut message = total.to_be_bytes().to_vec();
+            message.extend([0, 0x10, 0, 1]);
+            message.extend(command.to_be_bytes());
+            message.extend(if command == 24 { 0 } else { sequence }.to_be_bytes());
+            message.extend(body);
+            at += 0.05 + random.below(1000) as f64 / 400.0;
+            for (part, payload) in message.chunks(1380).enumerate() {
+                push(&mut samples, at + part as f64 / 1000.0, flow, down, payload);
+                header.push(part == 0);
+            }
+        }
+    }
+    (samples, header)
+}
+
+fn cuts(samples: &Samples) -> Vec<Cuts> {
+    Aligned.segment(samples, &Params::default()).cuts
+}
+
+fn fields(cuts: Cuts) -> Vec<usize> {
+    cuts.iter().collect()
+}
+
+#[test]
+fn w_tcp_header_is_cut_where_the_paper_cuts_it() {
+    for seed in 1..=8 {
+        for commands in [&[1, 6, 9, 11, 19, 25, 26, 40][..], &[6, 10, 24, 120, 237, 268, 500, 1000]] {
+            let (samples, header) = w_tcp(seed, commands);
+            for (index, cut) in cuts(&samples).into_iter().enumerate() {
+                let sample = samples.get(index);
+                if header[index] {
+                    let found = fields(cut);
+                    assert!(
+                        found == [4, 8, 11, 12] || found == [4, 8, 12],
+                        "seed {seed}: {found:?} in {:02x?}",
+                        &sample.head[..16]
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn w_tcp_continuations_have_no_fields() {
+    let (samples, header) = w_tcp(1, &[1, 6, 9, 11]);
+    let cut = cuts(&samples);
+    let strays = (0..samples.len()).filter(|index| !header[*index] && samples.get(*index).len >= 16);
+    let strays: Vec<usize> = strays.collect();
+    assert!(strays.len() > 50);
+    for index in strays {
+        assert_eq!(cut[index], Cuts::none(), "{:02x?}", samples.get(index).head);
+    }
+}
+
+#[test]
+fn longlink_header_is_five_words() {
+    for seed in 1..=8 {
+        let mut random = Random(seed);
+        let mut samples = flows(4, Transport::Tcp);
+        for n in 0..240_u32 {
+            let flow = random.below(4) as usize;
+            let body = random.below(900) as usize;
+            let command = [6, 10, 24, 120, 237, 1000][random.below(6) as usize];
+            let sequence = if command == 6 { u32::MAX } else { n };
+            let mut message = Vec::new();
+            for word in [20, 200, command, sequence, body as u32] {
+                message.extend(word.to_be_bytes());
+            }
+            message.extend(random.bytes(body));
+            push(&mut samples, f64::from(n), flow, n % 2 == 1, &message[..message.len().min(64)]);
+        }
+        for cut in cuts(&samples) {
+            assert_eq!(fields(cut), [4, 8, 12], "seed {seed}");
+        }
+        let all = Params { payload_bytes: 24, ..Params::default() };
+        for (index, cut) in Aligned.segment(&samples, &all).cuts.into_iter().enumerate() {
+            let seen = samples.get(index).head.len();
+            assert_eq!(cut, Cuts::at([4, 8, 12, 16, 20]).within(seen), "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn random_payloads_have_no_structure() {
+    for seed in 1..=10 {
+        for count in [30, 200, 3000] {
+            let mut random = Random(seed);
+            let mut samples = flows(3, Transport::Udp);
+            for n in 0..count {
+                let len = 16 + random.below(400) as usize;
+                let payload = random.bytes(len);
+                push(&mut samples, f64::from(n), n as usize % 3, n % 2 == 1, &payload);
+            }
+            assert!(cuts(&samples).iter().all(|cut| *cut == Cuts::none()), "{seed} {count}");
+            assert_eq!(Kinds::learn(&samples, &(0..samples.len()).collect::<Vec<_>>()).len(), 1);
+        }
+    }
+}
+
+/// The four kinds of Fig. 3: heartbeats up and down, content, signalling.
+fn w_udp(seed: u64) -> (Samples, Vec<usize>) {
+    let mut random = Random(seed);
+    let mut samples = flows(8, Transport::Udp);
+    let mut kinds = Vec::new();
+    let mut next = [100_u16; 8];
+    for n in 0..1500 {
+        let flow = random.below(8) as usize;
+        let kind = [0, 1, 2, 2, 2, 2, 3][random.below(7) as usize];
+        next[flow] = next[flow].wrapping_add(1);
+        let mut payload = vec![random.next() as u8];
+        match kind {
+            0 | 1 => {
+                payload.extend([0xd1, random.next() as u8, 0x0a, 0, 3]);
+                payload.extend(random.bytes(3));
+                payload.extend([0, 0, 0, 1]);
+                payload.extend(if kind == 1 { vec![7] } else { vec![] });
+                payload.extend(random.bytes(16));
+            }
+            2 => {
+                payload.push([0xa3, 0xd5, 0xd6][random.below(3) as usize]);
+                payload.extend(next[flow].to_be_bytes());
+                payload.push(1);
+                let len = 80 + random.below(120) as usize;
+                payload.extend(random.bytes(len));
+            }
+            _ => {
+                payload = vec![0xa1, 8, 0];
+                payload.extend(next[flow].to_be_bytes());
+                payload.extend(random.bytes(2));
+                payload.push(2);
+                payload.extend(random.bytes(1));
+                payload.extend([0, 0x10, 0x20, 0x30]);
+                payload.extend(random.bytes(60));
+            }
+        }
+        let down = if kind < 2 { kind == 1 } else { random.below(2) == 1 };
+        push(&mut samples, f64::from(n) / 50.0, flow, down, &payload[..payload.len().min(64)]);
+        kinds.push(kind);
+    }
+    (samples, kinds)
+}
+
+/// Rosenberg and Hirschberg 2007.
+fn v_measure(truth: &[usize], found: &[usize]) -> f64 {
+    let n = truth.len() as f64;
+    let share = |test: &dyn Fn(usize) -> bool| (0..truth.len()).filter(|at| test(*at)).count() as f64 / n;
+    let (of_truth, of_found) = (truth.iter().max().unwrap() + 1, found.iter().max().unwrap() + 1);
+    let (mut mixed, mut split, mut truths, mut founds) = (0.0, 0.0, 0.0, 0.0);
+    let plus = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
+    for t in 0..of_truth {
+        truths += plus(share(&|at| truth[at] == t));
+    }
+    for f in 0..of_found {
+        founds += plus(share(&|at| found[at] == f));
+        for t in 0..of_truth {
+            let both = share(&|at| truth[at] == t && found[at] == f);
+            if both > 0.0 {
+                mixed -= both * (both / share(&|at| found[at] == f)).ln();
+                split -= both * (both / share(&|at| truth[at] == t)).ln();
+            }
+        }
+    }
+    let homogeneity = 1.0 - mixed / truths;
+    let completeness = if founds == 0.0 { 1.0 } else { 1.0 - split / founds };
+    2.0 * homogeneity * completeness / (homogeneity + completeness)
+}
+
+#[test]
+fn kinds_of_w_udp_are_told_apart() {
+    for seed in 1..=8 {
+        let (samples, truth) = w_udp(seed);
+        let kinds = Kinds::learn(&samples, &(0..samples.len()).collect::<Vec<_>>());
+        let found: Vec<usize> = samples.iter().map(|sample| kinds.kind(&sample)).collect();
+        let v = v_measure(&truth, &found);
+        assert!(v >= 0.9, "seed {seed}: {v:.3} with {} kinds", kinds.len());
+    }
+}
