@@ -28,6 +28,9 @@ pub use rank::{Candidate, Evidence, Finding, Tie};
 use unit::Corpus;
 use urls::Urls;
 
+/// Faults kept.
+const MOST_FAULTS: usize = 1000;
+
 /// What is known of the app before its code is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
@@ -69,7 +72,7 @@ pub struct Findings {
     pub skipped: usize,
     /// Classes (or files without classes) looked at.
     pub classes: usize,
-    /// What could not be read.
+    /// What could not be read, the first thousand.
     pub faults: Vec<Fault>,
 }
 
@@ -148,7 +151,9 @@ impl Search {
     }
 
     fn fault(&mut self, path: &str, reason: impl Into<String>) {
-        self.found.faults.push(Fault { path: path.to_owned(), reason: reason.into() });
+        if self.found.faults.len() < MOST_FAULTS {
+            self.found.faults.push(Fault { path: path.to_owned(), reason: reason.into() });
+        }
     }
 
     /// Ranks what was found.
