@@ -25,7 +25,8 @@ pub(super) fn sort(text: &[u32], largest: u32) -> Vec<u32> {
     let mut sorted = vec![EMPTY; n];
     let turns: Vec<u32> =
         (1..n).filter(|&i| rising[i] && !rising[i - 1]).map(|i| i as u32).collect();
-    buckets.induce(text, &rising, &turns, &mut sorted);
+    drop(rising);
+    buckets.induce(text, &turns, &mut sorted);
     if turns.is_empty() {
         return sorted;
     }
@@ -52,7 +53,7 @@ pub(super) fn sort(text: &[u32], largest: u32) -> Vec<u32> {
     for (place, index) in ordered.iter_mut().zip(sort(&shorter, name)) {
         *place = turns[index as usize];
     }
-    buckets.induce(text, &rising, &ordered, &mut sorted);
+    buckets.induce(text, &ordered, &mut sorted);
     sorted
 }
 
@@ -79,8 +80,15 @@ impl Buckets {
         Buckets { falling, rising }
     }
 
+    /// Whether the suffix in front of one is rising, from that one's place: its own text is at
+    /// hand already.
+    fn rises_before(&self, text: &[u32], suffix: u32, place: usize) -> bool {
+        let (front, symbol) = (text[suffix as usize - 1], text[suffix as usize]);
+        front < symbol || (front == symbol && place >= self.rising[symbol as usize] as usize)
+    }
+
     /// Orders all suffixes from those at turns, which `turns` gives in order (or as a guess).
-    fn induce(&self, text: &[u32], rising: &[bool], turns: &[u32], sorted: &mut [u32]) {
+    fn induce(&self, text: &[u32], turns: &[u32], sorted: &mut [u32]) {
         sorted.fill(EMPTY);
         let symbol = |suffix: u32| text[suffix as usize] as usize;
         let mut next = self.rising.clone();
@@ -96,14 +104,14 @@ impl Buckets {
         put(&mut next, sorted, text.len() as u32 - 1);
         for i in 0..sorted.len() {
             let suffix = sorted[i];
-            if suffix != EMPTY && suffix > 0 && !rising[suffix as usize - 1] {
+            if suffix != EMPTY && suffix > 0 && !self.rises_before(text, suffix, i) {
                 put(&mut next, sorted, suffix - 1);
             }
         }
         next.clone_from(&self.falling);
         for i in (0..sorted.len()).rev() {
             let suffix = sorted[i];
-            if suffix != EMPTY && suffix > 0 && rising[suffix as usize - 1] {
+            if suffix != EMPTY && suffix > 0 && self.rises_before(text, suffix, i) {
                 let place = &mut next[symbol(suffix - 1) + 1];
                 *place -= 1;
                 sorted[*place as usize] = suffix - 1;
