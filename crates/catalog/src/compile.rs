@@ -55,6 +55,8 @@ pub struct SignatureRule {
     pub confidence: f32,
     /// Where the entry comes from.
     pub source: Option<Arc<str>>,
+    /// A protocol whose flows count as matched.
+    pub protocol: Option<Arc<str>>,
     /// The layout that the engine runs.
     pub layout: Signature,
 }
@@ -253,6 +255,7 @@ impl Catalog {
                 service: arc(&entry.service),
                 confidence: entry.confidence.unwrap_or(1.0),
                 source: cite(&entry.source),
+                protocol: arc(&entry.protocol),
                 layout: payload::compile(id, entry)?,
             });
         }
@@ -325,6 +328,11 @@ impl Catalog {
     /// What the catalogue says of the signature `app/id`.
     pub fn signature(&self, id: &str) -> Option<&SignatureRule> {
         self.by_signature.get(id).map(|&index| &self.signatures[index])
+    }
+
+    /// The signature whose app alone speaks a protocol.
+    pub fn signature_of_protocol(&self, protocol: &str) -> Option<&SignatureRule> {
+        self.signatures.iter().find(|rule| rule.protocol.as_deref() == Some(protocol))
     }
 
     /// Every signature in the order of [`Catalog::signatures`].

@@ -236,12 +236,23 @@ impl Labeler {
     }
 
     fn by_signature(&self, flow: &FlowEvidence<'_>, out: &mut Vec<Label>, trace: &mut Trace) {
-        let Some(id) = flow.signature else {
-            return trace.step("signature", || "no layout of the catalogue matched".to_owned());
+        let spoken = || self.catalog.signature_of_protocol(flow.protocol);
+        let rule = match flow.signature {
+            Some(id) => match self.catalog.signature(id) {
+                Some(rule) => rule,
+                None => {
+                    return trace.step("signature", || format!("{id} is not in this catalogue"));
+                }
+            },
+            None => match spoken() {
+                Some(rule) => rule,
+                None => {
+                    return trace
+                        .step("signature", || "no layout of the catalogue matched".to_owned());
+                }
+            },
         };
-        let Some(rule) = self.catalog.signature(id) else {
-            return trace.step("signature", || format!("{id} is not in this catalogue"));
-        };
+        let id = &rule.layout.id;
         trace.step("signature", || format!("{id} matched: {}", rule.app));
         add(
             out,

@@ -198,6 +198,7 @@ impl From<&flow::Signature> for schema::Signature {
             lengths: signature.lengths.map(|(low, high)| [low, high]),
             min_messages: (signature.min_messages > 1).then_some(signature.min_messages),
             every_packet: signature.every_packet,
+            protocol: None,
             confidence: None,
             coverage: None,
             about: None,

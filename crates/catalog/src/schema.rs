@@ -258,6 +258,10 @@ pub struct Signature {
     /// UDP: every packet must match.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub every_packet: bool,
+    /// A protocol that the program reads itself, and that only this app speaks: its flows count
+    /// as matched, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
     /// See [`Name::confidence`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f32>,

@@ -81,6 +81,8 @@ fn the_flow_s_own_words() {
         &["wechat/short http-host"],
     );
     check(FlowEvidence { signature: Some("wechat/mmtls"), ..bare }, &["wechat/long signature"]);
+    check(FlowEvidence { protocol: "mmtls", ..bare }, &["wechat/long signature"]);
+    check(FlowEvidence { protocol: "tls", ..bare }, &[]);
     check(FlowEvidence { signature: Some("nobody/knows"), ..bare }, &[]);
     check(
         FlowEvidence { certificate_names: Names::Text("*.whatsapp.net,whatsapp.net"), ..bare },

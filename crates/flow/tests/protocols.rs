@@ -15,6 +15,7 @@ fn page(name: &str) -> &str {
     match name {
         "mdns" | "llmnr" => "dns",
         "connect" => "http",
+        "mmtls" => "wechat",
         name => name,
     }
 }

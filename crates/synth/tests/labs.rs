@@ -10,8 +10,8 @@ use ottoscope_synth::lab::{
     to_toml,
 };
 use ottoscope_synth::{Collected, JsonLines, MessageTruth};
-use ottoscope_wire::LinkType;
 use ottoscope_wire::packet::{Decoded, decode};
+use ottoscope_wire::{LinkType, wechat};
 
 #[allow(dead_code)] // the laws use more of it
 mod common;
@@ -220,6 +220,9 @@ fn the_long_connection_is_the_papers() {
         assert_eq!(head[..4], (bytes.len() as u32).to_be_bytes());
         assert_eq!(head[4..8], [0, 0x10, 0, 1]);
         let answer = message.response == Some(true);
+        let header = wechat::Header::parse(&bytes).unwrap();
+        assert_eq!((header.len as usize, header.is_response()), (bytes.len(), answer));
+        assert_eq!(u32::from(header.opcode()), message.opcode.unwrap());
         assert_eq!(head[8..11], if answer { [0x3b, 0x9a, 0xca] } else { [0; 3] });
         assert_eq!(u32::from(head[11]), message.opcode.unwrap());
         assert_eq!(head[12..], message.sequence.unwrap().to_be_bytes());
@@ -273,6 +276,8 @@ fn wide_commands_need_all_four_bytes() {
     for (message, bytes) in messages(&file, &truth) {
         let command = u32::from_be_bytes(*bytes[8..12].first_chunk().unwrap());
         assert_eq!(Some(command), message.opcode);
+        let header = wechat::Header::parse(&bytes).unwrap();
+        assert_eq!(header.request(), command.checked_sub(1_000_000_000).unwrap_or(command));
         let asked = command.checked_sub(1_000_000_000).unwrap_or(command);
         assert_eq!(command != asked, message.response == Some(true));
         wide += usize::from(asked > 255);

@@ -32,6 +32,8 @@ pub enum Layer {
     Rtcp,
     Xmpp,
     Socks,
+    Mmtls,
+    WeChat,
     Signature,
 }
 
@@ -64,6 +66,8 @@ impl Layer {
             Layer::Rtcp => "rtcp",
             Layer::Xmpp => "xmpp",
             Layer::Socks => "socks",
+            Layer::Mmtls => "mmtls",
+            Layer::WeChat => "wechat",
             Layer::Signature => "signature",
         }
     }

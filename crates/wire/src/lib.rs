@@ -26,6 +26,7 @@ pub mod stun;
 pub mod tls;
 mod transport;
 mod tunnel;
+pub mod wechat;
 pub mod xmpp;
 
 pub use error::{Layer, Reason, WireError};

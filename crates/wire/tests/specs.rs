@@ -3,8 +3,9 @@
 
 use std::fmt::Display;
 
+use ottoscope_wire::wechat::mmtls;
 use ottoscope_wire::{Fields, Value, WireError, dns, dtls, http, quic, rtcp, rtp, socks, stun};
-use ottoscope_wire::{tls, xmpp};
+use ottoscope_wire::{tls, wechat, xmpp};
 
 /// Reads bytes into `name = value` lines, or says why not.
 type Reader = fn(&[u8]) -> Result<Vec<String>, String>;
@@ -20,6 +21,10 @@ const READERS: &[(&str, Reader)] = &[
     ("dtls-record", |b| lines(dtls::Record::parse(b))),
     ("http-request", |b| lines(http::Request::parse(b))),
     ("http-response", |b| lines(http::Response::parse(b))),
+    ("mmtls-hello", |b| {
+        lines(mmtls::Record::parse(b).and_then(|r| mmtls::Hello::parse(r.fragment)))
+    }),
+    ("mmtls-record", |b| lines(mmtls::Record::parse(b))),
     ("quic", |b| lines(quic::LongHeader::parse(b))),
     ("rtcp", |b| lines(rtcp::Packet::parse(b))),
     ("rtcp-encrypted", |b| lines(rtcp::Encrypted::parse(b))),
@@ -34,6 +39,8 @@ const READERS: &[(&str, Reader)] = &[
     ("stun-classic", |b| lines(stun::Message::parse_classic(b))),
     ("tls-alert", |b| lines(tls::Alert::parse(b))),
     ("tls-record", |b| lines(tls::Record::parse(b))),
+    ("w-tcp", |b| lines(wechat::Header::parse(b))),
+    ("w-udp", |b| lines(wechat::Datagram::parse(b))),
     ("xmpp-tag", |b| lines(xmpp::Tag::parse(b))),
 ];
 

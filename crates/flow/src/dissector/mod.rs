@@ -10,6 +10,7 @@ pub mod dtls;
 mod handshakes;
 pub mod http;
 pub mod media;
+pub mod mmtls;
 pub mod quic;
 pub mod rtp;
 pub mod rtp_stream;
@@ -214,6 +215,7 @@ pub static ALL: &[&Protocol] = &[
     &http::PROTOCOL,
     &xmpp::PROTOCOL,
     &tls::PROTOCOL,
+    &mmtls::PROTOCOL,
     &quic::PROTOCOL,
     &stun::PROTOCOL,
     &dtls::PROTOCOL,

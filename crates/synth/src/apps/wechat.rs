@@ -4,10 +4,13 @@
 
 use std::collections::VecDeque;
 
+use ottoscope_wire::wechat::mmtls::{self, Hello, Record, content, handshake_type};
+use ottoscope_wire::wechat::{HEADER, Header, RESPONSE, sequence};
+
 use super::{MILLI, SECOND, wait, web};
 use crate::content::Content;
 use crate::context::{Context, Owner};
-use crate::rng::Rng;
+use crate::rng::{Rng, fill};
 use crate::tcp::{DOWN, Mark, Script, Step, UP};
 
 /// A task of the long connection (ChatDissect, Table V gives the sizes where it has the task).
@@ -27,10 +30,6 @@ const HEARTBEAT: u32 = 6;
 const IDENTIFY: u32 = 205;
 const PUSH: u32 = 24;
 const SYNC: u32 = 121;
-/// Responses carry the request's opcode plus this.
-const RESPONSE: u32 = 1_000_000_000;
-/// Bytes of a W-TCP header.
-const HEADER: u64 = 16;
 
 #[rustfmt::skip]
 const TASKS: &[Task] = &[
@@ -216,6 +215,44 @@ fn resource(cx: &mut Context<'_>, user: u32, now: i64, rng: &mut Rng) {
     cx.tcp(user, &target, &owner, target.at + MILLI, Box::new(steps), rng);
 }
 
+/// Bytes of the server's encrypted handshake record.
+const SEALED: u64 = 315;
+
+/// The five bytes before an MMTLS record of `len` bytes.
+fn record_head(content_type: u8, len: u64) -> [u8; mmtls::HEADER] {
+    let [high, low] = mmtls::version::F104.to_be_bytes();
+    let [.., first, second] = len.to_be_bytes();
+    [content_type, high, low, first, second]
+}
+
+/// A record of `len` bytes with a hello; what fills it comes from `key`.
+fn hello(kind: u8, len: usize, now: i64, key: u64) -> Vec<u8> {
+    let client = kind == handshake_type::CLIENT_HELLO;
+    let mut opaque = vec![0; len];
+    fill(key, 0, &mut opaque);
+    let (random, extensions) = opaque.split_at(32);
+    // Length, type, version, suites, random, and the length of extensions; the client's clock.
+    let fixed = 4 + 1 + 2 + if client { 1 + 4 + 4 } else { 2 } + 32 + 4;
+    let mut fragment = Vec::new();
+    Hello {
+        kind,
+        version: mmtls::version::F104,
+        suites: if client { &[0xc0, 0x2b, 0, 0xa8] } else { &[0xc0, 0x2b] },
+        random,
+        time: client.then_some((now / SECOND) as u32),
+        extensions: &extensions[..len - fixed],
+    }
+    .emit(&mut fragment);
+    let mut out = Vec::new();
+    let record = Record {
+        content_type: content::HANDSHAKE,
+        version: mmtls::version::F104,
+        fragment: &fragment,
+    };
+    record.emit(&mut out);
+    out
+}
+
 fn around(mean: f64, rng: &mut Rng) -> u64 {
     rng.log_normal(mean, if mean > 1000.0 { 0.7 } else { 0.25 }).clamp(24.0, 4e6) as u64
 }
@@ -246,20 +283,16 @@ impl Long {
         len: u64,
         rng: &mut Rng,
     ) -> (Content, Option<Mark>) {
-        let len = len.max(HEADER);
+        let len = len.max(HEADER as u64);
         if self.mmtls {
             // One data record; the task cannot be read.
             let inside = len.min(16_000);
-            let head = [0x17, 0xf1, 0x04, (inside >> 8) as u8, inside as u8];
-            return (Content::opaque(head, inside, rng.next()), None);
+            return (Content::opaque(record_head(content::DATA, inside), inside, rng.next()), None);
         }
-        let mut head = [0; 16];
-        head[..4].copy_from_slice(&(len as u32).to_be_bytes());
-        head[4..8].copy_from_slice(&[0, 0x10, 0, 1]);
-        head[8..12].copy_from_slice(&opcode.to_be_bytes());
-        head[12..].copy_from_slice(&sequence.to_be_bytes());
+        let mut head = Vec::with_capacity(HEADER);
+        Header { len: len as u32, command: opcode, sequence }.emit(&mut head);
         let mark = Mark { task, opcode: Some(opcode), sequence: Some(sequence), lab: None };
-        (Content::opaque(head, len - HEADER, rng.next()), Some(mark))
+        (Content::opaque(head, len - HEADER as u64, rng.next()), Some(mark))
     }
 
     /// Queues a request of `side` after `delay` and its answer.
@@ -283,16 +316,19 @@ impl Long {
 
     fn begin(&mut self, ready: i64, rng: &mut Rng) {
         if self.mmtls {
-            let hello = Content::opaque([0x16, 0xf1, 0x04, 0, 0xb9], 0xb9, rng.next());
-            let answer = Content::opaque([0x16, 0xf1, 0x04, 0, 0x96], 0x96 + 320, rng.next());
-            for (side, content) in [(UP, hello), (DOWN, answer)] {
+            let asked = hello(handshake_type::CLIENT_HELLO, 0xb9, ready, rng.next());
+            let key = rng.next();
+            let mut answer = hello(handshake_type::SERVER_HELLO, 0x96, ready, key);
+            answer.extend(record_head(content::HANDSHAKE, SEALED));
+            let answer = Content::opaque(answer, SEALED, key);
+            for (side, content) in [(UP, Content::bytes(asked)), (DOWN, answer)] {
                 self.queue.push_back(Step::Send { side, delay: 4 * MILLI, content, mark: None });
             }
         }
         self.ask(
             "connect to servers",
             IDENTIFY,
-            0xffff_fffe,
+            sequence::IDENTIFICATION,
             (rng.range(220, 300), 48),
             3 * MILLI,
             rng,
@@ -325,7 +361,8 @@ impl Script for Long {
         } else if self.beat <= self.next {
             let delay = self.beat - ready[UP];
             self.beat += self.heartbeat;
-            self.ask("heartbeat", HEARTBEAT, u32::MAX, (HEADER, HEADER), delay, rng);
+            let sizes = (HEADER as u64, HEADER as u64);
+            self.ask("heartbeat", HEARTBEAT, sequence::NO_OPERATION, sizes, delay, rng);
         } else {
             let delay = (self.next - ready[UP]).max(0);
             let task = &TASKS[rng.weighted(TASKS.iter().map(|t| t.weight))];
@@ -333,7 +370,8 @@ impl Script for Long {
             let sizes = (around(task.long.0, rng), around(task.long.1, rng));
             if task.opcode == SYNC {
                 // The server says that there is something, then the client fetches it.
-                let (content, mark) = self.message("server push news", PUSH, 0, 20, rng);
+                let (content, mark) =
+                    self.message("server push news", PUSH, sequence::PUSH, 20, rng);
                 self.queue.push_back(Step::Send { side: DOWN, delay, content, mark });
                 self.ask(task.name, task.opcode, self.sequence, sizes, 5 * MILLI, rng);
             } else {
