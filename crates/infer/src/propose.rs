@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ottoscope_flow::{Direction, Field as LayoutField, FieldKind, Signature, Transport};
 
+use crate::fields::command::response_offset;
 use crate::fields::{Field, Kind};
 use crate::samples::Samples;
 
@@ -56,10 +57,13 @@ pub fn signature(
             Kind::Length { add } if field.span.len() <= 8 => {
                 FieldKind::Length { little: field.little, add }
             }
-            Kind::Opcode if field.span.len() <= 8 => FieldKind::Opcode {
-                little: field.little,
-                response_offset: response_offset(messages, members, field),
-            },
+            Kind::Opcode if field.span.len() <= 8 => {
+                let offset = response_offset(messages, members, &field.span);
+                FieldKind::Opcode {
+                    little: offset.as_ref().map_or(field.little, |found| found.little),
+                    response_offset: offset.map_or(0, |found| found.offset),
+                }
+            }
             _ => FieldKind::Unknown,
         };
         layout.push(LayoutField { offset: field.span.start, len: field.span.len(), kind });
@@ -134,42 +138,6 @@ fn request_response(messages: &Samples, members: &[usize], field: &Field) -> Fie
 pub fn number(bytes: &[u8], little: bool) -> u64 {
     let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
     if little { bytes.iter().rev().fold(0, add) } else { bytes.iter().fold(0, add) }
-}
-
-/// What responses add to the opcode of their request: the commonest difference from values that
-/// go up to values that come down, where it ties most values of both ways; else 0.
-pub fn response_offset(messages: &Samples, members: &[usize], field: &Field) -> u64 {
-    let mut seen = [BTreeMap::new(), BTreeMap::new()];
-    for &index in members {
-        let sample = messages.get(index);
-        if let Some(bytes) = sample.head.get(field.span.clone()).filter(|b| b.len() <= 8) {
-            let way = usize::from(sample.direction == Direction::Down);
-            *seen[way].entry(number(bytes, field.little)).or_insert(0_usize) += 1;
-            if seen[way].len() > 4096 {
-                return 0;
-            }
-        }
-    }
-    let [up, down] = &seen;
-    let mut offsets: BTreeMap<u64, usize> = BTreeMap::new();
-    for from in up.keys().take(256) {
-        for to in down.keys().take(256) {
-            if to > from {
-                *offsets.entry(to - from).or_insert(0) += 1;
-            }
-        }
-    }
-    let plain = up.keys().filter(|value| down.contains_key(value)).count();
-    let ties = offsets.into_iter().max_by_key(|(offset, ties)| (*ties, std::cmp::Reverse(*offset)));
-    // An offset that ties few values is chance, and so is a small one among dense opcodes.
-    match ties {
-        Some((offset, ties))
-            if ties > plain && 2 * ties >= up.len().min(down.len()) && offset >= 0x80 =>
-        {
-            offset
-        }
-        _ => 0,
-    }
 }
 
 /// Makes the opcode with the fewest values stand for the constant that is missing.
@@ -278,20 +246,5 @@ mod tests {
         let made = signature(&samples, &all, &code, "x").unwrap();
         assert_eq!(made.fields[0].kind, FieldKind::Constant(vec![[1].into(), [2].into()]));
         assert_eq!(made.direction, Some(Up));
-    }
-
-    #[test]
-    fn responses_add_to_their_requests() {
-        let command = |n: u32| n.to_be_bytes();
-        let [a, b, c] = [6, 9, 205].map(command);
-        let [x, y, z] = [1_000_000_006, 1_000_000_009, 1_000_000_205].map(command);
-        let samples = messages(
-            Transport::Tcp,
-            &[(Up, &a), (Down, &x), (Up, &b), (Down, &y), (Up, &c), (Down, &z)],
-        );
-        let all: Vec<usize> = (0..6).collect();
-        assert_eq!(response_offset(&samples, &all, &field(0..4, Kind::Opcode)), 1_000_000_000);
-        let same = messages(Transport::Tcp, &[(Up, &a), (Down, &a), (Up, &b), (Down, &b)]);
-        assert_eq!(response_offset(&same, &[0, 1, 2, 3], &field(0..4, Kind::Opcode)), 0);
     }
 }

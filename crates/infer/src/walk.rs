@@ -11,13 +11,17 @@ use hashbrown::HashMap;
 use ottoscope_flow::Transport;
 
 use crate::fields::{self, Field, Kind};
+use crate::kinds::Kinds;
 use crate::messages::{self, Messages, by_segmentation, framed};
 use crate::params::Params;
 use crate::samples::{Cuts, Samples};
-use crate::segment::{Segmentation, Segmenter};
+use crate::segment::{Segmentation, Segmenter, learned};
 
 /// Fewest messages that a format is inferred from.
 pub const FEW: usize = 8;
+
+/// Smallest share of all messages that is shown as a kind of its own.
+const LEAST_OF_KIND: f64 = 0.02;
 
 /// Which rules say what fields hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -119,29 +123,36 @@ fn formats(
 ) -> Vec<Format> {
     let samples = &messages.samples;
     let looked = params.payload_bytes;
-    let mut groups: HashMap<Cuts, Vec<usize>> = HashMap::new();
+    // Datagrams of one cut may still be of several kinds, each with its own constants.
+    let kinds = (rules == Rules::Typed && framing.is_none() && !samples.is_empty())
+        .then(|| Kinds::learn(samples, &learned(samples)));
+    let mut groups: HashMap<(usize, Cuts), Vec<usize>> = HashMap::new();
     for (index, cuts) in segmentation.cuts.iter().enumerate() {
-        groups.entry(*cuts).or_default().push(index);
+        let kind = kinds.as_ref().map_or(0, |kinds| kinds.kind(&samples.get(index)));
+        groups.entry((kind, *cuts)).or_default().push(index);
     }
     // A message that ends early shows the first fields of the layout that it belongs to.
-    let mut order: Vec<(Cuts, Vec<usize>)> = groups.into_iter().collect();
-    order.sort_by_key(|(cuts, members)| (std::cmp::Reverse(members.len()), *cuts));
-    let mut formats: Vec<(Cuts, Vec<usize>)> = Vec::new();
-    for (cuts, members) in order {
+    let mut order: Vec<((usize, Cuts), Vec<usize>)> = groups.into_iter().collect();
+    order.sort_by_key(|(key, members)| (std::cmp::Reverse(members.len()), *key));
+    let mut formats: Vec<((usize, Cuts), Vec<usize>)> = Vec::new();
+    for ((kind, cuts), members) in order {
         let len = |index: &usize| samples.get(*index).head.len().min(looked);
         let shown = members.iter().map(len).max().unwrap_or(0);
-        let whole = formats.iter_mut().find(|(other, _)| other.within(shown) == cuts.within(shown));
+        let whole = formats.iter_mut().find(|((other_kind, other), _)| {
+            *other_kind == kind && other.within(shown) == cuts.within(shown)
+        });
         match whole {
             Some((_, all)) => all.extend(members),
-            None => formats.push((cuts, members)),
+            None => formats.push(((kind, cuts), members)),
         }
     }
-    formats.sort_by_key(|(cuts, members)| (std::cmp::Reverse(members.len()), *cuts));
-    let least = (params.segmentation_coverage * samples.len() as f64).max(FEW as f64);
+    formats.sort_by_key(|(key, members)| (std::cmp::Reverse(members.len()), *key));
+    let share = if kinds.is_some() { LEAST_OF_KIND } else { params.segmentation_coverage };
+    let least = (share * samples.len() as f64).max(FEW as f64);
     formats.retain(|(_, members)| members.len() as f64 >= least);
     formats
         .into_iter()
-        .map(|(cuts, mut members)| {
+        .map(|((_, cuts), mut members)| {
             members.sort_unstable();
             let end = end(samples, &members).min(looked);
             let mut spans: Vec<Range<usize>> = cuts.fields(end).collect();

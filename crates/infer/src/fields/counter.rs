@@ -184,7 +184,9 @@ fn counter(table: &Table<'_>, column: &Column, scope: Scope, little: bool) -> Op
     both.join(down.clone());
     judge(scope, little, None, column, both).or_else(|| {
         let one = |direction, steps: Steps, other: &Steps| {
-            (other.pairs >= 2).then(|| judge(scope, little, Some(direction), column, steps)).flatten()
+            (other.pairs >= 2)
+                .then(|| judge(scope, little, Some(direction), column, steps))
+                .flatten()
         };
         if scope != Scope::FlowAndDirection {
             return None;

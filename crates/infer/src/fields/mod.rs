@@ -2,12 +2,12 @@
 
 mod clock;
 mod code;
+pub mod command;
 mod counter;
 mod echo;
 mod finding;
 mod length;
 mod look;
-pub mod command;
 pub mod paper;
 mod place;
 mod table;

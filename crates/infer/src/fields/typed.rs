@@ -60,8 +60,7 @@ pub fn layouts(samples: &Samples, cuts: &[Cuts], params: &Params) -> Vec<Layout>
             group_of[*member] = number as u32;
         }
         for span in cuts.fields(*end) {
-            let (has, count) =
-                having.entry(span).or_insert_with(|| (vec![false; groups.len()], 0));
+            let (has, count) = having.entry(span).or_insert_with(|| (vec![false; groups.len()], 0));
             has[number] = true;
             *count += members.len();
         }
@@ -161,8 +160,7 @@ fn fields(table: &Table<'_>, mut readings: Vec<Reading>, params: &Params) -> Vec
                     "in {told} of {asked} messages its neighbour holds what it held the other way"
                 );
                 let share = told as f64 / asked as f64;
-                side.finding =
-                    Some(Finding::new(Kind::Address, told as f64, share, evidence));
+                side.finding = Some(Finding::new(Kind::Address, told as f64, share, evidence));
             }
         }
     }
@@ -191,12 +189,7 @@ fn fields(table: &Table<'_>, mut readings: Vec<Reading>, params: &Params) -> Vec
 /// Least confidence of a reading that is told.
 const LEAST: f32 = 0.3;
 
-fn best(
-    table: &Table<'_>,
-    column: &Column,
-    spread: &Spread,
-    params: &Params,
-) -> Option<Finding> {
+fn best(table: &Table<'_>, column: &Column, spread: &Spread, params: &Params) -> Option<Finding> {
     if column.len() < 2 {
         return None;
     }

@@ -11,6 +11,7 @@ use crate::params::Params;
 use crate::samples::{Cuts, Samples};
 
 pub use aligned::Aligned;
+pub(crate) use aligned::learned;
 pub(crate) use distinct::Distinct;
 pub use experts::VotingExperts;
 pub use fixed::Fixed;

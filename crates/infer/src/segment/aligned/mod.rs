@@ -87,7 +87,7 @@ impl Model {
 }
 
 /// Which samples are learned from: all, or blocks of consecutive ones spread over all flows.
-fn learned(samples: &Samples) -> Vec<usize> {
+pub(crate) fn learned(samples: &Samples) -> Vec<usize> {
     let keep = samples.len().div_ceil(MOST_LEARNED);
     let mut seen = vec![0; samples.flows().len()];
     (0..samples.len())

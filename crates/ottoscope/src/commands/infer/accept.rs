@@ -78,11 +78,7 @@ fn own_file(accepted: PathBuf, app: &str) -> PathBuf {
 }
 
 /// Says what is doubtful of the catalogue with the new entries, and refuses what it can't hold.
-fn doubts(
-    catalog: &ottoscope_catalog::Catalog,
-    target: &Path,
-    new: &str,
-) -> anyhow::Result<()> {
+fn doubts(catalog: &ottoscope_catalog::Catalog, target: &Path, new: &str) -> anyhow::Result<()> {
     let before: Vec<String> = catalog.check().iter().map(ToString::to_string).collect();
     let folder = std::env::temp_dir().join(format!("ottoscope-accept-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
@@ -99,7 +95,10 @@ fn doubts(
             continue;
         }
         if finding.severity == Severity::Error {
-            return Err(hinted(text, format!("edit the proposal; {} is as it was", target.display())));
+            return Err(hinted(
+                text,
+                format!("edit the proposal; {} is as it was", target.display()),
+            ));
         }
         say(format_args!("note: {text}"));
     }

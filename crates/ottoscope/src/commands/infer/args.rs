@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use ottoscope_infer::export::Format;
 
 #[derive(Debug, Args)]
 pub(crate) struct InferArgs {
@@ -26,6 +27,99 @@ pub(crate) enum InferAction {
     Fields(StepArgs),
     /// Which opcodes there are, and what they do
     Opcodes(StepArgs),
+    /// Write what was inferred as a file of the catalogue, to be read, edited and accepted
+    Propose(ProposeArgs),
+    /// Take a proposal into the catalogue, after showing what it changes
+    Accept(AcceptArgs),
+    /// Write a signature for another tool
+    Export(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  ottoscope infer propose lab.pcap --server .weixin.qq.com --lab lab.toml --name wechat/w-tcp -o w-tcp.toml")]
+pub(crate) struct ProposeArgs {
+    #[command(flatten)]
+    pub(crate) step: StepArgs,
+    /// What to call it: app/signature
+    #[arg(long, value_name = "NAME", default_value = "new-app/unknown")]
+    pub(crate) name: String,
+    /// Where the proposal goes instead of standard output
+    #[arg(short = 'o', long, value_name = "TOML", conflicts_with = "study")]
+    pub(crate) output: Option<PathBuf>,
+    /// Put the proposal into this study's catalog/proposed
+    #[arg(short, long, value_name = "STUDY")]
+    pub(crate) study: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ottoscope infer accept w-tcp.toml --study city-3g        into the study's catalogue
+  ottoscope infer accept w-tcp.toml --into mine.toml --yes into a file, without asking")]
+pub(crate) struct AcceptArgs {
+    /// The proposal
+    #[arg(value_name = "TOML")]
+    pub(crate) proposal: PathBuf,
+    /// Into this study's catalogue
+    #[arg(short, long, value_name = "STUDY", conflicts_with = "into")]
+    pub(crate) study: Option<PathBuf>,
+    /// Into this file, for --catalog
+    #[arg(long, value_name = "TOML")]
+    pub(crate) into: Option<PathBuf>,
+    /// Don't ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Further catalogue files
+    #[arg(long, value_name = "TOML")]
+    pub(crate) catalog: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  ottoscope infer export wireshark wechat/w-tcp -o wechat.lua
+  tshark -X lua_script:wechat.lua -r capture.pcap")]
+pub(crate) struct ExportArgs {
+    /// The tool
+    #[arg(value_enum)]
+    pub(crate) format: ExportFormat,
+    /// The signature: app/signature
+    #[arg(value_name = "SIGNATURE")]
+    pub(crate) signature: String,
+    /// Further catalogue files, a proposal too
+    #[arg(long, value_name = "TOML")]
+    pub(crate) catalog: Vec<PathBuf>,
+    /// Where it goes instead of standard output
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// A dissector in Lua, for Wireshark and tshark
+    Wireshark,
+    /// A signature
+    Zeek,
+    /// A grammar
+    Spicy,
+    /// Rules
+    Suricata,
+    /// A .ksy file
+    Kaitai,
+}
+
+impl From<ExportFormat> for Format {
+    fn from(format: ExportFormat) -> Self {
+        match format {
+            ExportFormat::Wireshark => Format::Wireshark,
+            ExportFormat::Zeek => Format::Zeek,
+            ExportFormat::Spicy => Format::Spicy,
+            ExportFormat::Suricata => Format::Suricata,
+            ExportFormat::Kaitai => Format::Kaitai,
+        }
+    }
 }
 
 /// What every step takes.
@@ -34,11 +128,17 @@ pub(crate) struct StepArgs {
     #[command(flatten)]
     pub(crate) traffic: TrafficArgs,
     /// How fields are found
-    #[arg(long, value_name = "METHOD", default_value = "iterative")]
+    #[arg(long, value_name = "METHOD", default_value = "aligned")]
     pub(crate) method: String,
     /// Whose rules say what a field holds
     #[arg(long, value_enum, default_value_t = Types::Ours)]
     pub(crate) types: Types,
+    /// The app's own code: its package (APK), or a folder with decompiled sources
+    #[arg(long, value_name = "PATH")]
+    pub(crate) source: Vec<PathBuf>,
+    /// URLs to look for in the app's code, beside those in the captures
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Vec<String>,
     /// Set a threshold, as in --set opcode-entropy=0.4; docs/reference/inference.md lists them
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,

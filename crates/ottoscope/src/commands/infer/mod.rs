@@ -1,27 +1,37 @@
 //! `ottoscope infer`: from packets of a protocol that nobody has documented to its format.
 
+mod accept;
 pub(crate) mod args;
 mod clean;
+mod export;
 mod formats;
 mod keywords;
+mod opcodes;
+mod propose;
 
 use std::fs;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use ottoscope_catalog::schema::File;
 use ottoscope_flow::Transport;
 use ottoscope_flow::capture::Options;
 use ottoscope_infer::{Lab, Params, segment, walk};
+use ottoscope_store::Study;
 
-use self::args::{Carrier, InferAction, InferArgs, StepArgs, TrafficArgs, Types};
-use crate::hint::hinted;
+use self::args::{Carrier, InferAction, InferArgs, ProposeArgs, StepArgs, TrafficArgs, Types};
+use self::opcodes::Code;
+use crate::clock;
+use crate::hint::{hinted, stored};
 use crate::infer::gather::{Source, Survey};
 use crate::infer::select::{Rules, Verdict};
 use crate::infer::story::{self, Step};
 use crate::infer::{page, print};
 use crate::input;
+use crate::progress::say;
 
 /// Runs the verb.
 pub(crate) fn run(args: &InferArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -33,7 +43,25 @@ pub(crate) fn run(args: &InferArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         InferAction::Messages(args) => ("messages", args),
         InferAction::Fields(args) => ("fields", args),
         InferAction::Opcodes(args) => ("opcodes", args),
+        InferAction::Propose(args) => return proposed(args, out),
+        InferAction::Accept(args) => return accept::run(args, out),
+        InferAction::Export(args) => return export::run(args, out),
     };
+    let walked = walk_through(args, upto, None)?;
+    tell(args, upto, &walked.steps, out)?;
+    Ok(if walked.structured { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the steps found.
+struct Walked {
+    steps: Vec<Step>,
+    /// Whether there is anything to go on with.
+    structured: bool,
+    proposal: Option<File>,
+}
+
+/// Goes through the steps up to the one of that name. With a name for it, a proposal is made.
+fn walk_through(args: &StepArgs, upto: &str, name: Option<&str>) -> anyhow::Result<Walked> {
     let params = params(&args.set)?;
     let lab = lab(&args.traffic)?;
     let rules = rules(&args.traffic)?;
@@ -41,6 +69,10 @@ pub(crate) fn run(args: &InferArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
     if let Some(app) = &args.traffic.app {
         input::known_app(&catalog, app)?;
     }
+    let mut proposal = match name {
+        Some(name) => Some(propose::empty(&catalog, propose::split_name(name)?.0)),
+        None => None,
+    };
     let source = Source {
         captures: &args.traffic.captures,
         catalog,
@@ -52,8 +84,7 @@ pub(crate) fn run(args: &InferArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         steps.push(keywords::step(&survey, &params));
     }
     if matches!(upto, "clean" | "keywords") {
-        tell(args, upto, &steps, out)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Walked { steps, structured: true, proposal });
     }
     let method = segment::method(&args.method).ok_or_else(|| {
         let known: Vec<&str> = segment::METHODS.iter().map(|m| m.name()).collect();
@@ -83,6 +114,16 @@ pub(crate) fn run(args: &InferArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
                 steps.push(formats::segment(&packets, &found, transport, method.name(), &params));
                 steps.push(formats::messages(&packets, &found, transport));
                 steps.push(formats::fields(&found, transport));
+                let code = Code { sources: &args.source, urls: &args.url };
+                let (step, tasks) = opcodes::step(&found, &survey, &code, &params)?;
+                steps.push(step);
+                if let (Some(file), Some(name)) = (&mut proposal, name) {
+                    let mut step = Step::new("propose", "What goes into the catalogue");
+                    let id = propose::split_name(name)?.1;
+                    let from = format!("inferred from {}", args.traffic.captures.join(", "));
+                    propose::proposal(file, &mut step, &found, &tasks, id, &from);
+                    steps.push(step);
+                }
             }
             Err(error) => {
                 let id = if upto == "all" { "fields" } else { upto_step(upto) };
@@ -92,12 +133,57 @@ pub(crate) fn run(args: &InferArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
             }
         }
     }
-    tell(args, upto, &steps, out)?;
-    Ok(if structured { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(Walked { steps, structured, proposal })
+}
+
+/// Writes a proposal.
+fn proposed(args: &ProposeArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let walked = walk_through(&args.step, "all", Some(&args.name))?;
+    let file = walked.proposal.filter(|file| !file.signatures.is_empty());
+    for step in walked.steps.iter().filter(|step| matches!(step.id, "fields" | "propose")) {
+        for words in &step.words {
+            say(format_args!("{words}"));
+        }
+    }
+    let Some(file) = file else {
+        return Err(hinted(
+            "there is nothing to propose",
+            "`ottoscope infer all` with the same arguments shows what each step found",
+        ));
+    };
+    let text = propose::text(&file)?;
+    let path = match (&args.study, &args.output) {
+        (Some(study), _) => {
+            let study = Study::open(study).map_err(stored)?;
+            let day = clock::now().to_string();
+            let day = day.get(..10).unwrap_or("undated");
+            let name = format!("{day}-{}.toml", file.app.id);
+            Some(study.root().join("catalog").join("proposed").join(name))
+        }
+        (None, output) => output.clone(),
+    };
+    match path {
+        Some(path) => {
+            accept::write_whole(&path, &text)?;
+            writeln!(out, "{}", path.display())?;
+            say(format_args!(
+                "read and edit it; `ottoscope infer accept {}` takes it into the catalogue",
+                path.display()
+            ));
+        }
+        None => out.write_all(text.as_bytes())?,
+    }
+    if let Some(html) = &args.step.html {
+        page_of(&args.step, &walked.steps, html)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn upto_step(upto: &str) -> &'static str {
-    ["segment", "messages", "fields"].into_iter().find(|id| *id == upto).unwrap_or("fields")
+    ["segment", "messages", "fields", "opcodes"]
+        .into_iter()
+        .find(|id| *id == upto)
+        .unwrap_or("fields")
 }
 
 /// Over what there are flows to be inferred, those with more payload first.
@@ -127,11 +213,14 @@ fn tell(args: &StepArgs, upto: &str, steps: &[Step], out: &mut dyn Write) -> any
         }
     }
     if let Some(path) = &args.html {
-        let title = format!("Inference from {}", args.traffic.captures.join(", "));
-        fs::write(path, page::page(&title, steps))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        page_of(args, steps, path)?;
     }
     Ok(())
+}
+
+fn page_of(args: &StepArgs, steps: &[Step], path: &Path) -> anyhow::Result<()> {
+    let title = format!("Inference from {}", args.traffic.captures.join(", "));
+    accept::write_whole(path, &page::page(&title, steps))
 }
 
 fn rules(traffic: &TrafficArgs) -> anyhow::Result<Rules> {
