@@ -135,6 +135,16 @@ impl Catalog {
         Catalog::from_texts(&texts)
     }
 
+    /// The shipped apps with one more file, as name and text.
+    ///
+    /// # Errors
+    /// As [`Catalog::load`].
+    pub fn builtin_and(name: &str, text: &str) -> Result<Self, CatalogError> {
+        let mut texts = builtin::files().to_vec();
+        texts.push((name, text));
+        Catalog::from_texts(&texts)
+    }
+
     /// From names and texts of files.
     ///
     /// # Errors

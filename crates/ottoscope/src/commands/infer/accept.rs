@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use ottoscope_catalog::Severity;
 use ottoscope_catalog::learned::{Change, Proposal, accept};
+use ottoscope_catalog::{Catalog, Severity};
 use ottoscope_store::Study;
 
 use super::args::AcceptArgs;
@@ -20,36 +20,70 @@ pub(super) fn run(args: &AcceptArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     let name = args.proposal.display().to_string();
     let text = fs::read_to_string(&args.proposal).with_context(|| format!("cannot read {name}"))?;
     let proposal = Proposal::parse(&name, &text)?;
-    let (catalog, target) = match (&args.study, &args.into) {
-        (Some(study), _) => {
-            let study = Study::open(study).map_err(stored)?;
-            let catalog = input::study_catalog(&study, &args.catalog)?;
-            let accepted = study.root().join(&study.config().catalog.accepted);
-            (catalog, own_file(accepted, &proposal.file.app.id))
-        }
-        (None, Some(into)) => {
-            let mut files = args.catalog.clone();
-            if into.is_file() && !files.contains(into) {
-                files.push(into.clone());
+    let place = Place { study: args.study.as_deref(), into: args.into.as_deref() };
+    let (catalog, target) = place.open(&proposal.file.app.id, &args.catalog)?;
+    Ok(match take_in(&proposal, &catalog, &target, args.yes, out)? {
+        Taken::Refused => ExitCode::FAILURE,
+        Taken::Accepted | Taken::NothingNew => ExitCode::SUCCESS,
+    })
+}
+
+/// Where accepted entries go.
+pub(super) struct Place<'a> {
+    pub(super) study: Option<&'a Path>,
+    pub(super) into: Option<&'a Path>,
+}
+
+impl Place<'_> {
+    /// The catalogue as it is there, and the file that is added to.
+    pub(super) fn open(&self, app: &str, files: &[PathBuf]) -> anyhow::Result<(Catalog, PathBuf)> {
+        match (self.study, self.into) {
+            (Some(study), _) => {
+                let study = Study::open(study).map_err(stored)?;
+                let catalog = input::study_catalog(&study, files)?;
+                let accepted = study.root().join(&study.config().catalog.accepted);
+                Ok((catalog, own_file(accepted, app)))
             }
-            (input::catalog(&files)?, into.clone())
-        }
-        (None, None) => {
-            return Err(hinted(
+            (None, Some(into)) => {
+                let mut files = files.to_vec();
+                if into.is_file() && !files.iter().any(|file| file == into) {
+                    files.push(into.to_owned());
+                }
+                Ok((input::catalog(&files)?, into.to_owned()))
+            }
+            (None, None) => Err(hinted(
                 "where is it accepted?",
                 "--study STUDY takes it into the study's catalogue, --into FILE into a file",
-            ));
+            )),
         }
-    };
-    let changes = proposal.changes(&catalog);
+    }
+}
+
+/// What became of a proposal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    Accepted,
+    NothingNew,
+    Refused,
+}
+
+/// Shows what a proposal changes and, once that is wanted, changes it.
+pub(super) fn take_in(
+    proposal: &Proposal,
+    catalog: &Catalog,
+    target: &Path,
+    yes: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<Taken> {
+    let changes = proposal.changes(catalog);
     for change in &changes {
         writeln!(out, "{change}")?;
     }
     if changes.iter().all(|change| matches!(change, Change::Known(_))) {
         writeln!(out, "nothing to accept: the catalogue has all of it")?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Taken::NothingNew);
     }
-    let old = match fs::read_to_string(&target) {
+    let old = match fs::read_to_string(target) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
@@ -57,15 +91,15 @@ pub(super) fn run(args: &AcceptArgs, out: &mut dyn Write) -> anyhow::Result<Exit
         }
     };
     let shown = target.display().to_string();
-    let new = accept(&shown, old.as_deref(), &proposal)?;
-    doubts(&catalog, &target, &new)?;
-    if !args.yes && !asked(out, &shown)? {
+    let new = accept(&shown, old.as_deref(), proposal)?;
+    doubts(catalog, target, &new)?;
+    if !yes && !asked(out, &shown)? {
         writeln!(out, "nothing was changed")?;
-        return Ok(ExitCode::FAILURE);
+        return Ok(Taken::Refused);
     }
-    write_whole(&target, &new)?;
+    write_whole(target, &new)?;
     writeln!(out, "{shown} holds it now")?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Taken::Accepted)
 }
 
 /// The study's file of accepted entries, or its neighbour where that holds another app.
@@ -78,18 +112,9 @@ fn own_file(accepted: PathBuf, app: &str) -> PathBuf {
 }
 
 /// Says what is doubtful of the catalogue with the new entries, and refuses what it can't hold.
-fn doubts(catalog: &ottoscope_catalog::Catalog, target: &Path, new: &str) -> anyhow::Result<()> {
+fn doubts(catalog: &Catalog, target: &Path, new: &str) -> anyhow::Result<()> {
     let before: Vec<String> = catalog.check().iter().map(ToString::to_string).collect();
-    let folder = std::env::temp_dir().join(format!("ottoscope-accept-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    let path = folder.join("new.toml");
-    let checked = fs::write(&path, new).map_err(anyhow::Error::from).and_then(|()| {
-        let mut files: Vec<PathBuf> = Vec::new();
-        files.push(path.clone());
-        Ok(ottoscope_catalog::Catalog::load(true, &files)?.check())
-    });
-    let _ = fs::remove_dir_all(&folder);
-    for finding in checked? {
+    for finding in Catalog::builtin_and(&target.display().to_string(), new)?.check() {
         let text = finding.to_string();
         if before.contains(&text) {
             continue;

@@ -31,8 +31,45 @@ pub(crate) enum InferAction {
     Propose(ProposeArgs),
     /// Take a proposal into the catalogue, after showing what it changes
     Accept(AcceptArgs),
+    /// Infer again from unknown flows that share servers with flows that are known by now
+    Feedback(FeedbackArgs),
     /// Write a signature for another tool
     Export(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ottoscope infer feedback day.pcap --app wechat --into more.toml        shows each round, asks
+  ottoscope infer feedback day.pcap --app wechat --into more.toml --yes  for scripts")]
+pub(crate) struct FeedbackArgs {
+    /// Capture files, folders or globs
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub(crate) captures: Vec<String>,
+    /// The app, as the catalogue calls it
+    #[arg(long, value_name = "APP")]
+    pub(crate) app: String,
+    /// Accept into this study's catalogue
+    #[arg(short, long, value_name = "STUDY", conflicts_with = "into")]
+    pub(crate) study: Option<PathBuf>,
+    /// Accept into this file
+    #[arg(long, value_name = "TOML")]
+    pub(crate) into: Option<PathBuf>,
+    /// Don't ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Most rounds
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) rounds: u32,
+    /// Most packets looked at in a round
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub(crate) packets: usize,
+    /// Set a threshold, as in --set opcode-entropy=0.4
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Further catalogue files
+    #[arg(long, value_name = "TOML")]
+    pub(crate) catalog: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod accept;
 pub(crate) mod args;
 mod clean;
 mod export;
+mod feedback;
 mod formats;
 mod keywords;
 mod opcodes;
@@ -45,6 +46,7 @@ pub(crate) fn run(args: &InferArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         InferAction::Opcodes(args) => ("opcodes", args),
         InferAction::Propose(args) => return proposed(args, out),
         InferAction::Accept(args) => return accept::run(args, out),
+        InferAction::Feedback(args) => return feedback::run(args, out),
         InferAction::Export(args) => return export::run(args, out),
     };
     let walked = walk_through(args, upto, None)?;
