@@ -42,6 +42,8 @@ pub enum Defragmented {
     BySegmentation,
     /// Datagrams are messages.
     Datagrams,
+    /// They were messages already.
+    Given,
 }
 
 /// One kind of message with its fields.
@@ -79,18 +81,35 @@ pub enum NoFormat {
     TooFew(usize),
 }
 
-/// Infers formats from packets of one transport.
+/// What samples are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// Payloads of packets, which may carry parts of messages.
+    Packets,
+    /// Whole messages.
+    Messages,
+}
+
+/// Infers formats from samples of one transport.
 ///
 /// # Errors
 /// See [`NoFormat`].
 pub fn infer(
     packets: &Samples,
+    given: Given,
     params: &Params,
     method: &dyn Segmenter,
     rules: Rules,
 ) -> Result<Inference, NoFormat> {
     if packets.len() < FEW {
         return Err(NoFormat::TooFew(packets.len()));
+    }
+    if given == Given::Messages {
+        let segmentation = method.segment(packets, params);
+        let messages = messages::whole(packets);
+        let formats = formats(&messages, &segmentation, params, rules, None);
+        let defragmented = Defragmented::Given;
+        return Ok(Inference { segmentation, of_messages: true, defragmented, messages, formats });
     }
     let tcp = packets.flows().iter().any(|flow| flow.transport == Transport::Tcp);
     let ours = method.name() == "aligned" && rules == Rules::Typed;

@@ -127,6 +127,20 @@ fn collect(
     out
 }
 
+/// Samples that are messages already, in order of time.
+pub fn whole(samples: &Samples) -> Messages {
+    let count = samples.len();
+    Messages {
+        samples: samples.clone(),
+        first: (0..count as u32).collect(),
+        packets: vec![1; count],
+        ended: samples.iter().map(|sample| sample.at).collect(),
+        missing: vec![0; count],
+        of_packet: (0..count as u32).map(Some).collect(),
+        statistics: Statistics { protocol: count, ..Statistics::default() },
+    }
+}
+
 /// The paper's way: packets of a segmentation that covers [`Params::segmentation_coverage`] of
 /// TCP packets are protocol packets, and each other packet goes on with the protocol packet before
 /// it in its flow and direction.

@@ -2,6 +2,7 @@
 //! step's findings are told.
 
 pub(crate) mod gather;
+pub(crate) mod lines;
 pub(crate) mod page;
 pub(crate) mod print;
 pub(crate) mod select;

@@ -185,14 +185,20 @@ pub(crate) struct StepArgs {
     /// Write what was found as a page
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// Write the fields of every message as JSON lines
+    #[arg(long, value_name = "JSONL")]
+    pub(crate) boundaries: Option<PathBuf>,
 }
 
 /// Whose traffic is looked at.
 #[derive(Debug, Args)]
 pub(crate) struct TrafficArgs {
     /// Capture files, folders or globs
-    #[arg(value_name = "CAPTURE", required = true)]
+    #[arg(value_name = "CAPTURE", required_unless_present = "messages")]
     pub(crate) captures: Vec<String>,
+    /// Messages from elsewhere instead: JSON lines with id, flow, dir, ts, payload (hex)
+    #[arg(long, value_name = "JSONL", conflicts_with_all = ["captures", "server", "app", "port", "known", "lab"])]
+    pub(crate) messages: Option<PathBuf>,
     /// The app's servers: host patterns (.weixin.qq.com), addresses or prefixes
     #[arg(long, value_name = "SERVER")]
     pub(crate) server: Vec<String>,
@@ -217,6 +223,16 @@ pub(crate) struct TrafficArgs {
     /// Further catalogue files
     #[arg(long, value_name = "TOML")]
     pub(crate) catalog: Vec<PathBuf>,
+}
+
+impl TrafficArgs {
+    /// What is read, for titles and sources.
+    pub(crate) fn names(&self) -> String {
+        match &self.messages {
+            Some(path) => path.display().to_string(),
+            None => self.captures.join(", "),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -54,7 +54,13 @@ pub(super) fn run(args: &FeedbackArgs, out: &mut dyn Write) -> anyhow::Result<Ex
                 continue;
             }
             let packets = source.packets_of(flows, args.packets)?.samples;
-            let found = match walk::infer(&packets, &params, &Aligned, walk::Rules::Typed) {
+            let found = match walk::infer(
+                &packets,
+                walk::Given::Packets,
+                &params,
+                &Aligned,
+                walk::Rules::Typed,
+            ) {
                 Ok(found) => found,
                 Err(error) => {
                     writeln!(out, "{transport}: {error}")?;

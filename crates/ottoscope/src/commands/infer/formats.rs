@@ -176,6 +176,7 @@ pub(super) fn messages(packets: &Samples, found: &Inference, transport: Transpor
              the others continue them (the ChatDissect paper, III-A2)",
         ),
         Defragmented::Datagrams => step.say("each datagram is a message"),
+        Defragmented::Given => step.say("they were messages already"),
     }
     let told = &messages.statistics;
     step.say(format!(

@@ -9,29 +9,25 @@ mod formats;
 mod keywords;
 mod opcodes;
 mod propose;
+mod steps;
 
 use std::fs;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context;
-use ottoscope_catalog::schema::File;
 use ottoscope_flow::Transport;
-use ottoscope_flow::capture::Options;
-use ottoscope_infer::{Lab, Params, segment, walk};
+use ottoscope_infer::{Lab, Params};
 use ottoscope_store::Study;
 
 use self::args::{Carrier, InferAction, InferArgs, ProposeArgs, StepArgs, TrafficArgs, Types};
-use self::opcodes::Code;
+use self::steps::Walk;
 use crate::clock;
 use crate::hint::{hinted, stored};
-use crate::infer::gather::{Source, Survey};
-use crate::infer::select::{Rules, Verdict};
-use crate::infer::story::{self, Step};
+use crate::infer::select::Rules;
+use crate::infer::story::Step;
 use crate::infer::{page, print};
-use crate::input;
 use crate::progress::say;
 
 /// Runs the verb.
@@ -49,98 +45,14 @@ pub(crate) fn run(args: &InferArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         InferAction::Feedback(args) => return feedback::run(args, out),
         InferAction::Export(args) => return export::run(args, out),
     };
-    let walked = walk_through(args, upto, None)?;
+    let walked = Walk::through(args, upto, None)?;
     tell(args, upto, &walked.steps, out)?;
     Ok(if walked.structured { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What the steps found.
-struct Walked {
-    steps: Vec<Step>,
-    /// Whether there is anything to go on with.
-    structured: bool,
-    proposal: Option<File>,
-}
-
-/// Goes through the steps up to the one of that name. With a name for it, a proposal is made.
-fn walk_through(args: &StepArgs, upto: &str, name: Option<&str>) -> anyhow::Result<Walked> {
-    let params = params(&args.set)?;
-    let lab = lab(&args.traffic)?;
-    let rules = rules(&args.traffic)?;
-    let catalog = Arc::new(input::catalog(&args.traffic.catalog)?);
-    if let Some(app) = &args.traffic.app {
-        input::known_app(&catalog, app)?;
-    }
-    let mut proposal = match name {
-        Some(name) => Some(propose::empty(&catalog, propose::split_name(name)?.0)),
-        None => None,
-    };
-    let source = Source {
-        captures: &args.traffic.captures,
-        catalog,
-        options: Options { stop: input::stop_flag(), ..Options::default() },
-    };
-    let survey = source.survey(&rules, lab.as_ref())?;
-    let mut steps = vec![clean::step(&survey, rules.chooses_servers())];
-    if matches!(upto, "all" | "keywords") {
-        steps.push(keywords::step(&survey, &params));
-    }
-    if matches!(upto, "clean" | "keywords") {
-        return Ok(Walked { steps, structured: true, proposal });
-    }
-    let method = segment::method(&args.method).ok_or_else(|| {
-        let known: Vec<&str> = segment::METHODS.iter().map(|m| m.name()).collect();
-        hinted(
-            format!("no method is named `{}`", args.method),
-            format!("there are: {}", known.join(", ")),
-        )
-    })?;
-    let rules = match args.types {
-        Types::Ours => walk::Rules::Typed,
-        Types::Paper => walk::Rules::Paper,
-    };
-    let mut structured = false;
-    for transport in transports(&survey) {
-        let gathered = source.packets(&survey, transport, args.traffic.packets)?;
-        if gathered.left_out > 0 {
-            steps[0].say(format!(
-                "{} packets beyond --packets {} are not looked at",
-                story::count(gathered.left_out),
-                args.traffic.packets
-            ));
-        }
-        let packets = gathered.samples;
-        match walk::infer(&packets, &params, method, rules) {
-            Ok(found) => {
-                structured |= found.formats.iter().any(|format| format.says_something());
-                steps.push(formats::segment(&packets, &found, transport, method.name(), &params));
-                steps.push(formats::messages(&packets, &found, transport));
-                steps.push(formats::fields(&found, transport));
-                let code = Code { sources: &args.source, urls: &args.url };
-                let (step, tasks) = opcodes::step(&found, &survey, &code, &params)?;
-                steps.push(step);
-                if let (Some(file), Some(name)) = (&mut proposal, name) {
-                    let mut step = Step::new("propose", "What goes into the catalogue");
-                    let id = propose::split_name(name)?.1;
-                    let from = format!("inferred from {}", args.traffic.captures.join(", "));
-                    propose::proposal(file, &mut step, &found, &tasks, id, &from);
-                    steps.push(step);
-                }
-            }
-            Err(error) => {
-                let id = if upto == "all" { "fields" } else { upto_step(upto) };
-                let mut step = Step::new(id, format!("{transport}: nothing inferred"));
-                step.say(error.to_string());
-                steps.push(step);
-            }
-        }
-    }
-    Ok(Walked { steps, structured, proposal })
-}
-
 /// Writes a proposal.
 fn proposed(args: &ProposeArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let walked = walk_through(&args.step, "all", Some(&args.name))?;
+    let walked = Walk::through(&args.step, "all", Some(&args.name))?;
     let file = walked.proposal.filter(|file| !file.signatures.is_empty());
     for step in walked.steps.iter().filter(|step| matches!(step.id, "fields" | "propose")) {
         for words in &step.words {
@@ -181,26 +93,6 @@ fn proposed(args: &ProposeArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-fn upto_step(upto: &str) -> &'static str {
-    ["segment", "messages", "fields", "opcodes"]
-        .into_iter()
-        .find(|id| *id == upto)
-        .unwrap_or("fields")
-}
-
-/// Over what there are flows to be inferred, those with more payload first.
-fn transports(survey: &Survey) -> Vec<Transport> {
-    let payload = |transport| {
-        let kept = survey.kept.iter().filter(|k| k.verdict == Verdict::Unknown);
-        kept.filter(|k| k.transport == transport).map(|k| k.payload).sum::<u64>()
-    };
-    let mut found: Vec<(u64, Transport)> =
-        [Transport::Tcp, Transport::Udp].map(|t| (payload(t), t)).into();
-    found.retain(|(payload, _)| *payload > 0);
-    found.sort_by_key(|(payload, _)| std::cmp::Reverse(*payload));
-    found.into_iter().map(|(_, transport)| transport).collect()
-}
-
 /// Writes the account in the form asked for.
 fn tell(args: &StepArgs, upto: &str, steps: &[Step], out: &mut dyn Write) -> anyhow::Result<()> {
     let wanted: Vec<&Step> = steps.iter().filter(|s| upto == "all" || s.id == upto).collect();
@@ -221,7 +113,7 @@ fn tell(args: &StepArgs, upto: &str, steps: &[Step], out: &mut dyn Write) -> any
 }
 
 fn page_of(args: &StepArgs, steps: &[Step], path: &Path) -> anyhow::Result<()> {
-    let title = format!("Inference from {}", args.traffic.captures.join(", "));
+    let title = format!("Inference from {}", args.traffic.names());
     accept::write_whole(path, &page::page(&title, steps))
 }
 

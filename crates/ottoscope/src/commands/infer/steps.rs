@@ -1,0 +1,195 @@
+//! The steps of inference one after another, as far as they are asked for.
+
+use std::sync::Arc;
+
+use ottoscope_catalog::schema::File;
+use ottoscope_flow::Transport;
+use ottoscope_flow::capture::Options;
+use ottoscope_infer::segment::Segmenter;
+use ottoscope_infer::walk::{Given, NoFormat, Rules, infer};
+use ottoscope_infer::{Params, Samples, segment};
+use serde_json::json;
+
+use super::args::{StepArgs, Types};
+use super::opcodes::Code;
+use super::{clean, formats, keywords, opcodes, propose};
+use crate::hint::hinted;
+use crate::infer::gather::{Source, Survey};
+use crate::infer::lines;
+use crate::infer::select::Verdict;
+use crate::infer::story::{Step, count};
+use crate::input;
+
+/// What the steps found so far.
+pub(super) struct Walk<'a> {
+    args: &'a StepArgs,
+    /// The last step that is asked for, or `all`.
+    upto: &'a str,
+    /// What a proposal is to be called, where one is made.
+    name: Option<&'a str>,
+    params: Params,
+    method: &'static dyn Segmenter,
+    rules: Rules,
+    pub(super) steps: Vec<Step>,
+    /// Whether there is anything to go on with.
+    pub(super) structured: bool,
+    pub(super) proposal: Option<File>,
+}
+
+impl<'a> Walk<'a> {
+    /// Goes through the steps. With a name for it, a proposal is made.
+    pub(super) fn through(
+        args: &'a StepArgs,
+        upto: &'a str,
+        name: Option<&'a str>,
+    ) -> anyhow::Result<Self> {
+        let params = super::params(&args.set)?;
+        let method = segment::method(&args.method).ok_or_else(|| {
+            let known: Vec<&str> = segment::METHODS.iter().map(|m| m.name()).collect();
+            hinted(
+                format!("no method is named `{}`", args.method),
+                format!("there are: {}", known.join(", ")),
+            )
+        })?;
+        let rules = match args.types {
+            Types::Ours => Rules::Typed,
+            Types::Paper => Rules::Paper,
+        };
+        let (steps, structured, proposal) = (Vec::new(), false, None);
+        let mut walk =
+            Walk { args, upto, name, params, method, rules, steps, structured, proposal };
+        match &args.traffic.messages {
+            Some(path) => walk.messages(path)?,
+            None => walk.captures()?,
+        }
+        Ok(walk)
+    }
+
+    /// From captures.
+    fn captures(&mut self) -> anyhow::Result<()> {
+        let traffic = &self.args.traffic;
+        let lab = super::lab(traffic)?;
+        let rules = super::rules(traffic)?;
+        let catalog = Arc::new(input::catalog(&traffic.catalog)?);
+        if let Some(app) = &traffic.app {
+            input::known_app(&catalog, app)?;
+        }
+        if let Some(name) = self.name {
+            self.proposal = Some(propose::empty(&catalog, propose::split_name(name)?.0));
+        }
+        let options = Options { stop: input::stop_flag(), ..Options::default() };
+        let source = Source { captures: &traffic.captures, catalog, options };
+        let survey = source.survey(&rules, lab.as_ref())?;
+        self.steps.push(clean::step(&survey, rules.chooses_servers()));
+        if matches!(self.upto, "all" | "keywords") {
+            self.steps.push(keywords::step(&survey, &self.params));
+        }
+        if matches!(self.upto, "clean" | "keywords") {
+            self.structured = true;
+            return Ok(());
+        }
+        let transports = transports(&survey);
+        if transports.is_empty() {
+            let mut step = Step::new(self.last(), "Nothing to infer from");
+            step.say("no flow is left whose protocol is not known; `infer clean` tells why");
+            self.steps.push(step);
+        }
+        for transport in transports {
+            let gathered = source.packets(&survey, transport, traffic.packets)?;
+            if gathered.left_out > 0 {
+                self.steps[0].say(format!(
+                    "{} packets beyond --packets {} are not looked at",
+                    count(gathered.left_out),
+                    traffic.packets
+                ));
+            }
+            self.formats(&gathered.samples, Given::Packets, transport, &survey, &|index| {
+                json!(index)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// From messages that another tool wrote.
+    fn messages(&mut self, path: &std::path::Path) -> anyhow::Result<()> {
+        if matches!(self.upto, "clean" | "keywords") {
+            return Err(hinted(
+                format!("`infer {}` looks at flows, which --messages does not have", self.upto),
+                "give captures",
+            ));
+        }
+        if let Some(name) = self.name {
+            let catalog = input::catalog(&self.args.traffic.catalog)?;
+            self.proposal = Some(propose::empty(&catalog, propose::split_name(name)?.0));
+        }
+        let given = lines::read(path)?;
+        let flows = given.samples.flows();
+        let transport = flows.first().map_or(Transport::Udp, |flow| flow.transport);
+        let survey = Survey::default();
+        self.formats(&given.samples, Given::Messages, transport, &survey, &|index| {
+            given.ids.get(index).cloned().unwrap_or_default()
+        })
+    }
+
+    /// Where fields begin, what they hold, which opcodes there are.
+    fn formats(
+        &mut self,
+        samples: &Samples,
+        given: Given,
+        transport: Transport,
+        survey: &Survey,
+        name: &dyn Fn(usize) -> serde_json::Value,
+    ) -> anyhow::Result<()> {
+        let found = match infer(samples, given, &self.params, self.method, self.rules) {
+            Ok(found) => found,
+            Err(error) => {
+                self.nothing(transport, &error);
+                return Ok(());
+            }
+        };
+        self.structured |= found.formats.iter().any(|format| format.says_something());
+        let method = self.method.name();
+        self.steps.push(formats::segment(samples, &found, transport, method, &self.params));
+        self.steps.push(formats::messages(samples, &found, transport));
+        self.steps.push(formats::fields(&found, transport));
+        if let Some(path) = &self.args.boundaries {
+            lines::write(path, &found, name)?;
+        }
+        let code = Code { sources: &self.args.source, urls: &self.args.url };
+        let (step, tasks) = opcodes::step(&found, survey, &code, &self.params)?;
+        self.steps.push(step);
+        if let (Some(file), Some(name)) = (&mut self.proposal, self.name) {
+            let mut step = Step::new("propose", "What goes into the catalogue");
+            let id = propose::split_name(name)?.1;
+            let from = format!("inferred from {}", self.args.traffic.names());
+            propose::proposal(file, &mut step, &found, &tasks, id, &from);
+            self.steps.push(step);
+        }
+        Ok(())
+    }
+
+    fn nothing(&mut self, transport: Transport, error: &NoFormat) {
+        let mut step = Step::new(self.last(), format!("{transport}: nothing inferred"));
+        step.say(error.to_string());
+        self.steps.push(step);
+    }
+
+    /// The step that is shown in the end.
+    fn last(&self) -> &'static str {
+        let steps = ["segment", "messages", "fields", "opcodes"];
+        steps.into_iter().find(|id| *id == self.upto).unwrap_or("fields")
+    }
+}
+
+/// Over what there are flows to be inferred, those with more payload first.
+fn transports(survey: &Survey) -> Vec<Transport> {
+    let payload = |transport| {
+        let kept = survey.kept.iter().filter(|k| k.verdict == Verdict::Unknown);
+        kept.filter(|k| k.transport == transport).map(|k| k.payload).sum::<u64>()
+    };
+    let mut found: Vec<(u64, Transport)> =
+        [Transport::Tcp, Transport::Udp].map(|t| (payload(t), t)).into();
+    found.retain(|(payload, _)| *payload > 0);
+    found.sort_by_key(|(payload, _)| std::cmp::Reverse(*payload));
+    found.into_iter().map(|(_, transport)| transport).collect()
+}
