@@ -58,3 +58,100 @@ impl Default for Params {
         }
     }
 }
+
+/// A threshold as the reference page tells it: name, smallest and largest value, what it decides.
+type About = (&'static str, f64, f64, &'static str);
+
+/// Every threshold.
+static ABOUT: &[About] = &[
+    ("keyword-length", 1.0, 1024.0, "Shortest common substring that can be a keyword, bytes"),
+    ("keyword-coverage", 0.0, 1.0, "Smallest share of strings that a keyword covers"),
+    ("few-values", 0.0, 1e6, "Fields of at most so many values: each value is a keyword"),
+    ("payload-bytes", 2.0, 64.0, "Bytes looked at from the start of a payload"),
+    ("window", 2.0, 64.0, "Voting Experts: length of the sliding window, bytes"),
+    ("votes", 1.0, 1000.0, "Voting Experts: votes that make a boundary"),
+    ("field-length", 1.0, 64.0, "Longest field that is not segmented again, bytes"),
+    (
+        "segmentation-coverage",
+        0.0,
+        1.0,
+        "Smallest share of packets with one segmentation, for them to begin messages",
+    ),
+    ("request-response-run", 1.0, 1e6, "Longest run of one value in a request/response field"),
+    ("length-correlation", 0.0, 1.0, "Smallest correlation of a length field with bytes"),
+    ("opcode-entropy", 0.0, 1.0, "Largest normalised entropy of an opcode field"),
+    ("periodic-cv", 0.0, 100.0, "Largest coefficient of variation of a periodic opcode's times"),
+    ("trigger-gap", 0.0, 86_400.0, "Longest time from a task to what it triggers, seconds"),
+    (
+        "trigger-ratio",
+        0.0,
+        1e12,
+        "Smallest ratio of the probability of being triggered to the mean arrival rate",
+    ),
+];
+
+impl Params {
+    /// Values by name.
+    fn values(&self) -> [f64; 14] {
+        [
+            self.keyword_length as f64,
+            self.keyword_coverage,
+            self.few_values as f64,
+            self.payload_bytes as f64,
+            self.window as f64,
+            f64::from(self.votes),
+            self.field_length as f64,
+            self.segmentation_coverage,
+            self.request_response_run as f64,
+            self.length_correlation,
+            self.opcode_entropy,
+            self.periodic_cv,
+            self.trigger_gap,
+            self.trigger_ratio,
+        ]
+    }
+
+    /// Whether every value lies in its range.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let inside = |((_, low, high, _), value): (&About, f64)| (*low..=*high).contains(&value);
+        if ABOUT.iter().zip(self.values()).all(inside) { Ok(()) } else { Err("it is out of range") }
+    }
+
+    /// The reference page of thresholds, as Markdown.
+    pub fn reference() -> String {
+        use std::fmt::Write as _;
+        let mut page = String::from(
+            "# Thresholds of protocol inference\n\nSet one by `--set NAME=VALUE` on the command \
+             line, or in `[infer]` of study.toml. Defaults are the values of the ChatDissect \
+             paper's Table II, as far as it names one.\n\n| name | default | range | what it \
+             decides |\n|---|---:|---|---|\n",
+        );
+        for ((name, low, high, about), value) in ABOUT.iter().zip(Params::default().values()) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(page, "| `{name}` | {value} | {low} to {high} | {about} |");
+        }
+        page
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_threshold_is_told() {
+        let values = serde_json::to_value(Params::default()).unwrap();
+        let values = values.as_object().unwrap();
+        assert_eq!(values.len(), ABOUT.len());
+        for ((name, ..), value) in ABOUT.iter().zip(Params::default().values()) {
+            assert_eq!(values[*name].as_f64(), Some(value), "{name}");
+        }
+        assert!(Params::default().check().is_ok());
+        assert!(Params { opcode_entropy: 1.5, ..Params::default() }.check().is_err());
+        assert!(Params { payload_bytes: 65, ..Params::default() }.check().is_err());
+        assert!(Params { trigger_gap: f64::NAN, ..Params::default() }.check().is_err());
+    }
+}

@@ -1,5 +1,6 @@
 //! What `study.toml` says: every assumption of a study, typed, with a sentence on each.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -34,6 +35,22 @@ pub struct StudyConfig {
     pub memory: Memory,
     /// How tables are written.
     pub tables: Tables,
+    /// Thresholds of protocol inference by name, as numbers are written: whoever infers knows
+    /// them, and says what is wrong with one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "numbers")]
+    pub infer: BTreeMap<String, String>,
+}
+
+/// Numbers as they are written, by name.
+fn numbers<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<BTreeMap<String, String>, D::Error> {
+    let table = toml::Table::deserialize(deserializer)?;
+    let number = |(name, value): (String, toml::Value)| match value {
+        toml::Value::Integer(_) | toml::Value::Float(_) => Ok((name, value.to_string())),
+        _ => Err(serde::de::Error::custom(format!("`infer.{name}` is no number"))),
+    };
+    table.into_iter().map(number).collect()
 }
 
 /// `[study]`.
@@ -295,6 +312,7 @@ pub static KEYS: &[KeyInfo] = &[
     key("tables", "zstd-level", "Compression of table files, 1 (fast) to 22 (small)."),
     key("tables", "part-rows", "Most rows of a table file."),
     key("tables", "group-rows", "Most rows of a row group, the least that a query reads."),
+    key("infer", "*", "Thresholds of protocol inference, by the names in inference.md."),
 ];
 
 impl StudyConfig {

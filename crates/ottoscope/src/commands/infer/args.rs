@@ -82,12 +82,9 @@ pub(crate) struct ProposeArgs {
     /// What to call it: app/signature
     #[arg(long, value_name = "NAME", default_value = "new-app/unknown")]
     pub(crate) name: String,
-    /// Where the proposal goes instead of standard output
-    #[arg(short = 'o', long, value_name = "TOML", conflicts_with = "study")]
+    /// Where the proposal goes; else to the study's catalog/proposed, else to standard output
+    #[arg(short = 'o', long, value_name = "TOML")]
     pub(crate) output: Option<PathBuf>,
-    /// Put the proposal into this study's catalog/proposed
-    #[arg(short, long, value_name = "STUDY")]
-    pub(crate) study: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -220,6 +217,9 @@ pub(crate) struct TrafficArgs {
     /// Most packets looked at
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub(crate) packets: usize,
+    /// Take catalogue and thresholds from this study
+    #[arg(short, long, value_name = "STUDY")]
+    pub(crate) study: Option<PathBuf>,
     /// Further catalogue files
     #[arg(long, value_name = "TOML")]
     pub(crate) catalog: Vec<PathBuf>,

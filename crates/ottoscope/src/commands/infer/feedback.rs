@@ -10,11 +10,13 @@ use ottoscope_flow::Transport;
 use ottoscope_flow::capture::Options;
 use ottoscope_infer::segment::Aligned;
 use ottoscope_infer::walk;
+use ottoscope_store::Study;
 
 use super::accept::{Place, Taken, take_in};
 use super::args::FeedbackArgs;
 use super::opcodes::Code;
 use super::{formats, opcodes, propose};
+use crate::hint::stored;
 use crate::infer::gather::{Source, Survey};
 use crate::infer::print;
 use crate::infer::story::{Step, count};
@@ -22,7 +24,11 @@ use crate::input;
 
 /// Runs the verb.
 pub(super) fn run(args: &FeedbackArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let params = super::params(&args.set)?;
+    let study = match &args.study {
+        Some(study) => Some(Study::open(study).map_err(stored)?),
+        None => None,
+    };
+    let params = super::params(study.as_ref(), &args.set)?;
     let place = Place { study: args.study.as_deref(), into: args.into.as_deref() };
     let stop = input::stop_flag();
     let mut added = 0;

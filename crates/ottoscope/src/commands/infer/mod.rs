@@ -21,7 +21,7 @@ use ottoscope_flow::Transport;
 use ottoscope_infer::{Lab, Params};
 use ottoscope_store::Study;
 
-use self::args::{Carrier, InferAction, InferArgs, ProposeArgs, StepArgs, TrafficArgs, Types};
+use self::args::{Carrier, InferAction, InferArgs, ProposeArgs, StepArgs, TrafficArgs};
 use self::steps::Walk;
 use crate::clock;
 use crate::hint::{hinted, stored};
@@ -66,15 +66,15 @@ fn proposed(args: &ProposeArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode>
         ));
     };
     let text = propose::text(&file)?;
-    let path = match (&args.study, &args.output) {
-        (Some(study), _) => {
+    let path = match (&args.step.traffic.study, &args.output) {
+        (Some(study), None) => {
             let study = Study::open(study).map_err(stored)?;
             let day = clock::now().to_string();
             let day = day.get(..10).unwrap_or("undated");
             let name = format!("{day}-{}.toml", file.app.id);
             Some(study.root().join("catalog").join("proposed").join(name))
         }
-        (None, output) => output.clone(),
+        (_, output) => output.clone(),
     };
     match path {
         Some(path) => {
@@ -143,29 +143,41 @@ fn lab(traffic: &TrafficArgs) -> anyhow::Result<Option<Lab>> {
     Ok(Some(lab))
 }
 
-/// The paper's thresholds with `NAME=VALUE` on top.
-fn params(set: &[String]) -> anyhow::Result<Params> {
+/// The paper's thresholds, then the study's, then `NAME=VALUE` on top.
+pub(super) fn params(study: Option<&Study>, set: &[String]) -> anyhow::Result<Params> {
     let mut values = serde_json::to_value(Params::default())?;
+    let study = study.into_iter().flat_map(|study| &study.config().infer);
+    let study = study.map(|(name, value)| ("[infer] in study.toml", name.clone(), value.clone()));
+    let mut all: Vec<(&str, String, String)> = study.collect();
     for text in set {
-        let known = || {
-            let names = values.as_object().map(|all| all.keys().cloned().collect::<Vec<_>>());
-            format!("there are: {}", names.unwrap_or_default().join(", "))
-        };
-        let wrong = || format!("`--set {text}` is not NAME=VALUE");
-        let (name, value) = text.split_once('=').ok_or_else(|| hinted(wrong(), known()))?;
-        let number: f64 = value.trim().parse().map_err(|_| {
-            hinted(format!("`--set {text}`: `{value}` is no number"), "as in opcode-entropy=0.4")
+        let (name, value) = text.split_once('=').ok_or_else(|| {
+            hinted(format!("`--set {text}` is not NAME=VALUE"), "as in opcode-entropy=0.4")
         })?;
-        let Some(place) = values.get(name.trim()) else {
-            return Err(hinted(format!("no threshold is named `{name}`"), known()));
-        };
-        let new = if place.is_u64() && number >= 0.0 && number.fract() == 0.0 {
-            serde_json::json!(number as u64)
-        } else {
-            serde_json::json!(number)
-        };
-        values[name.trim()] = new;
+        all.push(("--set", name.trim().to_owned(), value.trim().to_owned()));
     }
-    serde_json::from_value(values)
-        .map_err(|error| hinted(format!("--set: {error}"), "counts are whole and not negative"))
+    for (from, name, value) in all {
+        let number: f64 = value.parse().map_err(|_| {
+            hinted(format!("{from}: `{value}` is no number"), "as in opcode-entropy=0.4")
+        })?;
+        let Some(place) = values.get_mut(&name) else {
+            let names = values.as_object().map(|all| all.keys().cloned().collect::<Vec<_>>());
+            return Err(hinted(
+                format!("{from}: no threshold is named `{name}`"),
+                format!("there are: {}", names.unwrap_or_default().join(", ")),
+            ));
+        };
+        let whole = place.is_u64() && number >= 0.0 && number.fract() == 0.0;
+        *place = if whole { serde_json::json!(number as u64) } else { serde_json::json!(number) };
+        // One by one, so that the one that is wrong can be named.
+        let read: Result<Params, _> = serde_json::from_value(values.clone());
+        read.map_err(|error| error.to_string())
+            .and_then(|params| params.check().map(|()| params).map_err(str::to_owned))
+            .map_err(|error| {
+                hinted(
+                    format!("{from}: `{name}` cannot be {value}: {error}"),
+                    "docs/reference/inference.md lists thresholds with their ranges",
+                )
+            })?;
+    }
+    Ok(serde_json::from_value(values)?)
 }

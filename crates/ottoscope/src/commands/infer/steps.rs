@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use ottoscope_catalog::Catalog;
 use ottoscope_catalog::schema::File;
 use ottoscope_flow::Transport;
 use ottoscope_flow::capture::Options;
 use ottoscope_infer::segment::Segmenter;
 use ottoscope_infer::walk::{Given, NoFormat, Rules, infer};
 use ottoscope_infer::{Params, Samples, segment};
+use ottoscope_store::Study;
 use serde_json::json;
 
 use super::args::{StepArgs, Types};
 use super::opcodes::Code;
 use super::{clean, formats, keywords, opcodes, propose};
-use crate::hint::hinted;
+use crate::hint::{hinted, stored};
 use crate::infer::gather::{Source, Survey};
 use crate::infer::lines;
 use crate::infer::select::Verdict;
@@ -43,7 +45,11 @@ impl<'a> Walk<'a> {
         upto: &'a str,
         name: Option<&'a str>,
     ) -> anyhow::Result<Self> {
-        let params = super::params(&args.set)?;
+        let study = match &args.traffic.study {
+            Some(study) => Some(Study::open(study).map_err(stored)?),
+            None => None,
+        };
+        let params = super::params(study.as_ref(), &args.set)?;
         let method = segment::method(&args.method).ok_or_else(|| {
             let known: Vec<&str> = segment::METHODS.iter().map(|m| m.name()).collect();
             hinted(
@@ -58,27 +64,31 @@ impl<'a> Walk<'a> {
         let (steps, structured, proposal) = (Vec::new(), false, None);
         let mut walk =
             Walk { args, upto, name, params, method, rules, steps, structured, proposal };
+        let files = &args.traffic.catalog;
+        let catalog = match &study {
+            Some(study) => input::study_catalog(study, files)?,
+            None => input::catalog(files)?,
+        };
+        if let Some(name) = name {
+            walk.proposal = Some(propose::empty(&catalog, propose::split_name(name)?.0));
+        }
         match &args.traffic.messages {
             Some(path) => walk.messages(path)?,
-            None => walk.captures()?,
+            None => walk.captures(catalog)?,
         }
         Ok(walk)
     }
 
     /// From captures.
-    fn captures(&mut self) -> anyhow::Result<()> {
+    fn captures(&mut self, catalog: Catalog) -> anyhow::Result<()> {
         let traffic = &self.args.traffic;
         let lab = super::lab(traffic)?;
         let rules = super::rules(traffic)?;
-        let catalog = Arc::new(input::catalog(&traffic.catalog)?);
         if let Some(app) = &traffic.app {
             input::known_app(&catalog, app)?;
         }
-        if let Some(name) = self.name {
-            self.proposal = Some(propose::empty(&catalog, propose::split_name(name)?.0));
-        }
         let options = Options { stop: input::stop_flag(), ..Options::default() };
-        let source = Source { captures: &traffic.captures, catalog, options };
+        let source = Source { captures: &traffic.captures, catalog: Arc::new(catalog), options };
         let survey = source.survey(&rules, lab.as_ref())?;
         self.steps.push(clean::step(&survey, rules.chooses_servers()));
         if matches!(self.upto, "all" | "keywords") {
@@ -117,10 +127,6 @@ impl<'a> Walk<'a> {
                 format!("`infer {}` looks at flows, which --messages does not have", self.upto),
                 "give captures",
             ));
-        }
-        if let Some(name) = self.name {
-            let catalog = input::catalog(&self.args.traffic.catalog)?;
-            self.proposal = Some(propose::empty(&catalog, propose::split_name(name)?.0));
         }
         let given = lines::read(path)?;
         let flows = given.samples.flows();
