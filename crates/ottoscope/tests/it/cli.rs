@@ -5,7 +5,9 @@ use crate::support::{cell, ottoscope, query, succeeds};
 #[test]
 fn help_has_examples_and_every_verb() {
     let help = succeeds(&["--help"]);
-    for verb in ["run", "query", "analyse", "report", "label", "dissect", "catalog", "synth"] {
+    for verb in
+        ["run", "query", "analyse", "report", "label", "dissect", "infer", "catalog", "synth"]
+    {
         assert!(help.contains(&format!("  {verb} ")), "{help}");
     }
     assert!(help.contains("Examples:"));

@@ -3,6 +3,7 @@
 
 mod cli;
 mod errors;
+mod infer;
 mod laws;
 mod support;
 mod truth;
