@@ -10,6 +10,7 @@ mod dissectors;
 mod frames;
 #[cfg(test)]
 mod hex;
+mod infer;
 mod messages;
 
 /// A target's name and what it runs.
@@ -19,9 +20,11 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("capture", capture::capture),
     ("catalog", catalog::catalog),
+    ("code", infer::code),
     ("dissectors", dissectors::dissectors),
     ("dns", messages::dns),
     ("http", messages::http),
+    ("inference", infer::inference),
     ("packet", frames::packet),
     ("quic", messages::quic),
     ("scenario", catalog::scenario),
