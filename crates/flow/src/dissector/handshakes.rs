@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use ottoscope_wire::ja::{Ja3, Ja4};
-use ottoscope_wire::tls::{Carrier, Certificates, ClientHello, Handshake, Named, ServerHello};
+use ottoscope_wire::tls::{Carrier, Certificates, ClientHello, Handshake, ServerHello};
 use ottoscope_wire::tls::{handshake_type as kind, names, version};
 use ottoscope_wire::{Fields, Layer, Reason, WireError, ja};
 
@@ -91,13 +91,8 @@ impl Handshakes {
             {
                 Certificates::parse(body).and_then(|chain| {
                     self.certificate = true;
-                    let mut said = Vec::new();
-                    let read = { chain }
-                        .next()
-                        .map_or(Ok(()), |leaf| names(leaf, &mut |name| said.push(name.to_owned())));
-                    let told = Named { count: chain.count(), names: &said };
-                    self.emit(arrived, arrived.message.name(), None, &told, out);
-                    if keep_names(&said, out) { read } else { Err(too_many()) }
+                    self.emit(arrived, arrived.message.name(), None, &chain, out);
+                    { chain }.next().map_or(Ok(()), |leaf| keep_names(leaf, out))
                 })
             }
             _ => Ok(()),
@@ -241,26 +236,25 @@ fn alpn(name: &[u8]) -> Option<Box<str>> {
     Some(name.into())
 }
 
-fn too_many() -> WireError {
-    WireError::new(Layer::Tls, 0, Reason::TooLarge)
-}
-
-/// Keeps the names of the server's certificate: lower case, each once, not too many. False if
-/// there were more.
-fn keep_names(said: &[String], out: &mut Emit<'_>) -> bool {
+/// Keeps the names of the server's certificate: lower case, each once, not too many. Says what
+/// could not be read, or that there were more.
+fn keep_names(leaf: &[u8], out: &mut Emit<'_>) -> Result<(), WireError> {
     let facts = out.facts.tls_mut();
     let mut kept = std::mem::take(&mut facts.certificate_names).into_string();
     let mut places: Vec<Range<usize>> = Vec::new();
     let mut all = true;
-    for name in said {
+    let read = names(leaf, &mut |name| {
         let name = name.trim();
         let sane = !name.is_empty() && name.len() <= 255 && !name.chars().any(char::is_control);
-        if !sane || places.iter().any(|place| kept[place.clone()].eq_ignore_ascii_case(name)) {
-            continue;
+        if !all
+            || !sane
+            || places.iter().any(|place| kept[place.clone()].eq_ignore_ascii_case(name))
+        {
+            return;
         }
         if places.len() == MAX_NAMES {
             all = false;
-            break;
+            return;
         }
         if !kept.is_empty() {
             kept.push(',');
@@ -269,7 +263,7 @@ fn keep_names(said: &[String], out: &mut Emit<'_>) -> bool {
         kept.push_str(name);
         kept[start..].make_ascii_lowercase();
         places.push(start..kept.len());
-    }
+    });
     facts.certificate_names = kept.into();
-    all
+    if all { read } else { Err(WireError::new(Layer::Tls, 0, Reason::TooLarge)) }
 }
