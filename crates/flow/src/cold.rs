@@ -6,6 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::dissector::Dissector;
+use crate::dissector::hellos::Hellos;
 use crate::fingerprint::Fingerprints;
 use crate::model::{Facts, Tunnel};
 use crate::stream::Stream;
@@ -173,6 +174,7 @@ pub(crate) struct Cold {
     pub(crate) handshakes: Pool<Handshake>,
     pub(crate) lives: Pool<Live>,
     pub(crate) fingerprints: Fingerprints,
+    pub(crate) hellos: Hellos,
 }
 
 impl Cold {

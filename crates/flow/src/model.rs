@@ -215,8 +215,9 @@ pub struct Facts {
     pub server_name: Option<Box<str>>,
     /// Where `server_name` comes from.
     pub name_source: Option<NameSource>,
-    /// What its hellos told, where it has any; see [`Facts::tls`].
-    pub tls: Option<Box<TlsFacts>>,
+    /// What its hellos told, where it has any, shared with flows that told the same; see
+    /// [`Facts::tls`].
+    pub tls: Option<Arc<TlsFacts>>,
     /// HTTP User-Agent of the first request.
     pub user_agent: Option<Box<str>>,
     /// Catalogue signature that the payload matched, as `app/signature`.
@@ -250,7 +251,7 @@ impl Facts {
 
     /// The same, to be filled.
     pub fn tls_mut(&mut self) -> &mut TlsFacts {
-        self.tls.get_or_insert_default()
+        Arc::make_mut(self.tls.get_or_insert_default())
     }
 }
 

@@ -1,14 +1,16 @@
 //! What hellos and certificates tell of a flow, whoever carries them: TLS, DTLS or QUIC.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use ottoscope_wire::ja::{Ja3, Ja4};
 use ottoscope_wire::tls::{Carrier, Certificates, ClientHello, Handshake, ServerHello};
 use ottoscope_wire::tls::{handshake_type as kind, names, version};
-use ottoscope_wire::{Fields, Layer, Reason, WireError, ja};
+use ottoscope_wire::{Fields, Layer, Reason, WireError};
 
+use super::hellos::alpn;
 use super::{Emit, Emitted};
-use crate::model::{Body, Direction, NameSource};
+use crate::model::{Body, Direction, NameSource, TlsFacts};
 use crate::time::Timestamp;
 
 /// The most names kept of a certificate.
@@ -142,10 +144,25 @@ impl Handshakes {
         if let Some(name) = name {
             out.server_name(name, self.source());
         }
-        let fingerprints = hello.stop.is_none().then(|| (ja::ja3(hello), ja::ja4(hello)));
+        let told = hello.stop.is_none().then(|| out.hellos.client(hello));
+        match (&mut out.facts.tls, &told) {
+            (facts @ None, Some(told)) => *facts = Some(Arc::clone(told)),
+            _ => self.add_client(hello, told.as_deref(), out),
+        }
+        if let Some(error) = hello.stop {
+            out.anomaly(arrived.at, error, arrived.message.body);
+        }
+        let fingerprints = told.as_ref().and_then(|told| Some((told.ja3?, told.ja4?)));
+        let told = Fingerprinted { hello, fingerprints };
+        self.emit(arrived, "client-hello", name, &told, out);
+    }
+
+    /// Adds what a client hello tells to what is known: of a cut or second hello, or of one
+    /// behind its answer.
+    fn add_client(&self, hello: &ClientHello<'_>, told: Option<&TlsFacts>, out: &mut Emit<'_>) {
         let facts = out.facts.tls_mut();
-        if let (None, Some((ja3, ja4))) = (facts.ja4, fingerprints) {
-            (facts.ja3, facts.ja4) = (Some(ja3), Some(ja4));
+        if let (None, Some(told)) = (facts.ja4, told) {
+            (facts.ja3, facts.ja4) = (told.ja3, told.ja4);
         }
         if let (None, Some(name)) = (&facts.alpn, hello.alpn().next()) {
             facts.alpn = alpn(name);
@@ -153,11 +170,6 @@ impl Handshakes {
         if self.carrier == Carrier::Quic {
             facts.version = version::TLS13;
         }
-        if let Some(error) = hello.stop {
-            out.anomaly(arrived.at, error, arrived.message.body);
-        }
-        let told = Fingerprinted { hello, fingerprints };
-        self.emit(arrived, "client-hello", name, &told, out);
     }
 
     fn take_server_hello(&mut self, hello: &ServerHello<'_>, out: &mut Emit<'_>) {
@@ -166,11 +178,9 @@ impl Handshakes {
         }
         self.server = true;
         self.hidden |= hello.hides_the_rest();
-        let facts = out.facts.tls_mut();
-        facts.version = hello.selected_version();
-        if let Some(name) = hello.alpn().and_then(alpn) {
-            facts.alpn = Some(name);
-        }
+        let before = out.facts.tls.take();
+        let after = out.hellos.server(before, hello.selected_version(), hello.alpn());
+        out.facts.tls = Some(after);
     }
 
     fn emit(
@@ -226,14 +236,6 @@ impl Fields for Both<'_> {
         self.0.fields(each);
         self.1.fields(each);
     }
-}
-
-/// An application protocol's name, as far as it is sane text.
-fn alpn(name: &[u8]) -> Option<Box<str>> {
-    let sane = (1..=64).contains(&name.len()) && name.iter().all(u8::is_ascii_graphic);
-    let name = sane.then(|| std::str::from_utf8(name).ok())??;
-    // Both ends' GREASE values are unprintable, thus gone already.
-    Some(name.into())
 }
 
 /// Keeps the names of the server's certificate: lower case, each once, not too many. Says what

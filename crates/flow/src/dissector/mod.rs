@@ -8,6 +8,7 @@ mod assembler;
 pub mod dns;
 pub mod dtls;
 mod handshakes;
+pub mod hellos;
 pub mod http;
 pub mod media;
 pub mod quic;
@@ -175,6 +176,8 @@ pub struct Emit<'a> {
     /// Whether every packet of media streams is wanted as a message (`dissect`), or only
     /// what the tables keep (`run`).
     pub every_packet: bool,
+    /// Hellos that other flows sent.
+    pub hellos: &'a mut hellos::Hellos,
     /// Where messages go.
     pub messages: &'a mut dyn FnMut(Timestamp, Direction, &mut Facts, &Emitted<'_>),
     /// Where bytes that could not be read go, with the time and the bytes at fault.

@@ -147,6 +147,7 @@ impl<S: Sink> Engine<S> {
             transport: entry_ref.transport(),
             ports,
             every_packet: config.every_packet,
+            hellos: &mut cold.hellos,
             messages: &mut messages,
             anomalies: &mut anomalies,
         };
