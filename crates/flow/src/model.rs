@@ -249,6 +249,23 @@ impl Facts {
         self.tls.as_deref().unwrap_or_else(|| &*NOTHING)
     }
 
+    /// Whether nothing was learnt.
+    pub(crate) fn are_none(&self) -> bool {
+        let Facts {
+            protocol,
+            server_name: None,
+            name_source: None,
+            tls: None,
+            user_agent: None,
+            signature: None,
+            signature_broken: false,
+        } = self
+        else {
+            return false;
+        };
+        protocol.is_empty()
+    }
+
     /// The same, to be filled.
     pub fn tls_mut(&mut self) -> &mut TlsFacts {
         Arc::make_mut(self.tls.get_or_insert_default())

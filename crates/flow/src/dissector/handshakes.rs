@@ -22,7 +22,6 @@ pub(super) const MAX_MESSAGE: usize = 128 * 1024;
 #[derive(Debug)]
 pub(super) struct Handshakes {
     carrier: Carrier,
-    protocol: &'static str,
     /// Direction of the client hello, once seen.
     client: Option<Direction>,
     /// Whether a server hello that is no retry was seen.
@@ -34,18 +33,14 @@ pub(super) struct Handshakes {
 
 impl Handshakes {
     pub(super) fn new(carrier: Carrier) -> Self {
-        let protocol = match carrier {
+        Handshakes { carrier, client: None, server: false, hidden: false, certificate: false }
+    }
+
+    fn protocol(&self) -> &'static str {
+        match self.carrier {
             Carrier::Tls => "tls",
             Carrier::Dtls => "dtls",
             Carrier::Quic => "quic",
-        };
-        Handshakes {
-            carrier,
-            protocol,
-            client: None,
-            server: false,
-            hidden: false,
-            certificate: false,
         }
     }
 
@@ -193,7 +188,7 @@ impl Handshakes {
     ) {
         let message = &arrived.message;
         let emitted = Emitted {
-            protocol: self.protocol,
+            protocol: self.protocol(),
             kind,
             name,
             opcode: Some(message.kind.into()),

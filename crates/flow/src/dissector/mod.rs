@@ -95,13 +95,13 @@ impl Protocol {
 }
 
 /// Which of [`ALL`], bit by index, may begin with a byte, by transport and byte.
-pub(crate) static BY_FIRST_BYTE: LazyLock<[[u64; 256]; 2]> = LazyLock::new(|| {
+pub(crate) static BY_FIRST_BYTE: LazyLock<[[u32; 256]; 2]> = LazyLock::new(|| {
     [Transport::Tcp, Transport::Udp].map(|transport| {
         std::array::from_fn(|byte| {
             let may = |protocol: &Protocol| {
                 protocol.transports.contains(&transport) && (protocol.first)(transport, byte as u8)
             };
-            ALL.iter().enumerate().fold(0, |mask, (i, p)| mask | u64::from(may(p)) << i)
+            ALL.iter().enumerate().fold(0, |mask, (i, p)| mask | u32::from(may(p)) << i)
         })
     })
 });
