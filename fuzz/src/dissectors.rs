@@ -1,5 +1,6 @@
 //! Every protocol's probe and reader.
 
+use ottoscope_flow::dissector::hellos::Hellos;
 use ottoscope_flow::dissector::{ALL, Emit, Match, Probe, Progress};
 use ottoscope_flow::{Direction, Facts, Timestamp, Transport};
 
@@ -33,6 +34,7 @@ pub fn dissectors(data: &[u8]) {
         transport,
         ports: (40001, port),
         every_packet: how & 1 == 1,
+        hellos: &mut Hellos::default(),
         messages: &mut |_, _, _, message| {
             message.body.fields().fields(&mut |_, value| {
                 assert!(!format!("{value:?}").is_empty());

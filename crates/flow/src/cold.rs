@@ -1,15 +1,17 @@
-//! The parts of a flow that are not touched by every packet: boxes that live as long as they are
-//! needed, and are used again.
+//! The parts of a flow that are not touched by every packet: they live as long as they are
+//! needed, in slabs.
 
+use std::num::NonZeroU32;
+use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::dissector::Dissector;
+use crate::dissector::hellos::Hellos;
 use crate::fingerprint::Fingerprints;
 use crate::model::{Facts, Tunnel};
 use crate::stream::Stream;
-use crate::time::Timestamp;
 
 /// A time that is not known.
 pub(crate) const UNKNOWN: u64 = u64::MAX;
@@ -21,12 +23,12 @@ pub(crate) fn known(nanos: u64) -> Option<u64> {
 /// What SYN, FIN and RST told.
 pub(crate) struct Handshake {
     pub(crate) syn_fingerprint: Option<Arc<str>>,
-    /// Times of a SYN and a SYN/ACK that wait for their answer, valid with `ASKED` and `ANSWERED`.
-    pub(crate) syn_at: Timestamp,
-    pub(crate) syn_ack_at: Timestamp,
-    /// Round trips in nanoseconds, or [`UNKNOWN`].
-    pub(crate) rtt_server: u64,
-    pub(crate) rtt_client: u64,
+    /// Round trip to the server in nanoseconds, or [`UNKNOWN`]; as long as the flow is `ASKED`,
+    /// when the SYN came.
+    pub(crate) server: u64,
+    /// Round trip to the client in nanoseconds, or [`UNKNOWN`]; as long as the flow is
+    /// `ANSWERED`, when the SYN/ACK came.
+    pub(crate) client: u64,
     /// Sequence number of a SYN by direction, valid with `SYN`.
     pub(crate) syn_sequence: [u32; 2],
     pub(crate) syn: [u16; 2],
@@ -38,10 +40,8 @@ impl Default for Handshake {
     fn default() -> Self {
         Handshake {
             syn_fingerprint: None,
-            syn_at: Timestamp(0),
-            syn_ack_at: Timestamp(0),
-            rtt_server: UNKNOWN,
-            rtt_client: UNKNOWN,
+            server: UNKNOWN,
+            client: UNKNOWN,
             syn_sequence: [0; 2],
             syn: [0; 2],
             fin: [0; 2],
@@ -50,13 +50,24 @@ impl Default for Handshake {
     }
 }
 
-/// What payload told, and the tunnel; used again by other flows.
+/// What payload told, and the tunnel.
 #[derive(Default)]
 pub(crate) struct Detail {
-    pub(crate) facts: Facts,
     pub(crate) heads: [SmallVec<[u8; 16]>; 2],
+    /// What dissectors learnt, if anything.
+    pub(crate) facts: Option<Place>,
+    pub(crate) carried: Option<Place>,
     pub(crate) tunnel: Option<Box<Tunnel>>,
     pub(crate) sampled: Option<Box<Sampled>>,
+}
+
+/// What a flow's counters could not hold, in units of 2^32, by direction.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Carried {
+    /// Packets, bytes and payload.
+    pub(crate) counts: [[u32; 3]; 2],
+    /// Bytes of the second under way.
+    pub(crate) second: [u32; 2],
 }
 
 /// What studies ask for that learn from payload.
@@ -66,131 +77,149 @@ pub(crate) struct Sampled {
     pub(crate) sizes: Vec<i32>,
 }
 
-/// What lives only while the flow is being read; used again by other flows.
+/// What lives only while the flow is being read.
 pub(crate) struct Live {
     /// TCP only.
-    pub(crate) streams: Option<Box<[Stream; 2]>>,
+    pub(crate) streams: [Stream; 2],
     pub(crate) reader: Reader,
-    /// Protocols whose dissectors gave up, bit by index: not asked again.
-    pub(crate) refused: u64,
     /// A catalogue signature that media packets matched: media protocols are shared by many
     /// apps, whose own marks in them tell whose call it is.
     pub(crate) beside: Option<Box<dyn Dissector>>,
-    /// Payload packets looked at.
-    pub(crate) looked: u32,
     /// Bytes that its streams hold.
     pub(crate) held: usize,
+    /// Protocols whose dissectors gave up, bit by index: not asked again.
+    pub(crate) refused: u32,
+    /// Payload packets looked at.
+    pub(crate) looked: u32,
 }
 
 impl Default for Live {
     fn default() -> Self {
         Live {
-            streams: None,
+            streams: Default::default(),
             reader: Reader::Probing([0; 2]),
-            refused: 0,
             beside: None,
-            looked: 0,
             held: 0,
+            refused: 0,
+            looked: 0,
         }
-    }
-}
-
-/// What a pool's boxes hold.
-pub(crate) trait Clear: Default {
-    /// As new.
-    fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
-
-impl Clear for Handshake {}
-impl Clear for Detail {}
-
-impl Clear for Live {
-    /// As new, with the memory of its streams.
-    fn clear(&mut self) {
-        let mut streams = self.streams.take();
-        for stream in streams.iter_mut().flat_map(|s| s.iter_mut()) {
-            stream.clear();
-        }
-        *self = Live { streams, ..Live::default() };
     }
 }
 
 /// Who reads the flow.
 pub(crate) enum Reader {
     /// Nobody yet: by direction, which of [`crate::dissector::ALL`] said no (bit by index).
-    Probing([u64; 2]),
+    Probing([u32; 2]),
     /// A dissector, with its index in [`crate::dissector::ALL`], or the session's
     /// `SIGNATURE_BIT` for a signature.
-    Reading(Box<dyn Dissector>, usize),
+    Reading(Box<dyn Dissector>, u8),
 }
 
-/// Boxes kept for being used again.
-const POOLED: usize = 4096;
+/// Where something lies in a [`Slab`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place(NonZeroU32);
 
-/// Boxes to use again: flows come and go faster than an allocator is asked gladly.
-pub(crate) struct Pool<T> {
-    #[allow(clippy::vec_box)] // what flows hold are boxes
-    kept: Vec<Box<T>>,
-    /// Boxes that flows hold.
-    out: usize,
+/// Things of one kind side by side, found by number: four bytes in whoever owns one, and no
+/// allocator asked, as flows come and go faster than one is asked gladly.
+pub(crate) struct Slab<T> {
+    /// The first is nobody's.
+    things: Vec<T>,
+    free: Vec<Place>,
 }
 
-impl<T: Clear> Pool<T> {
-    /// An empty box.
-    #[allow(clippy::unnecessary_box_returns)] // the box is what is used again
-    pub(crate) fn take(&mut self) -> Box<T> {
-        self.out += 1;
-        self.kept.pop().unwrap_or_default()
-    }
-
-    /// Takes a box back; what it holds goes.
-    pub(crate) fn give(&mut self, mut one: Box<T>) {
-        self.out -= 1;
-        if self.kept.len() < POOLED {
-            one.clear();
-            self.kept.push(one);
+impl<T: Default> Slab<T> {
+    /// A new thing.
+    pub(crate) fn add(&mut self) -> Place {
+        if let Some(place) = self.free.pop() {
+            return place;
         }
+        if self.things.is_empty() {
+            self.things.push(T::default());
+        }
+        // The length is at least 1, and a worker's flows are numbered by 32 bits.
+        let place = NonZeroU32::new(self.things.len() as u32).unwrap_or(NonZeroU32::MAX);
+        self.things.push(T::default());
+        Place(place)
     }
 
-    /// Bytes of the boxes that flows hold, and `more` of each for what they point to.
+    /// What `place` says, made where it says nothing.
+    pub(crate) fn own(&mut self, place: &mut Option<Place>) -> &mut T {
+        let place = *place.get_or_insert_with(|| self.add());
+        &mut self[place]
+    }
+
+    /// Takes a thing out for good.
+    pub(crate) fn remove(&mut self, place: Place) -> T {
+        self.free.push(place);
+        std::mem::take(&mut self[place])
+    }
+
+    /// Bytes of the things that are owned, and `more` of each for what they point to.
     fn bytes(&self, more: usize) -> usize {
-        self.out * (size_of::<T>() + more)
+        (self.things.len().saturating_sub(1) - self.free.len()) * (size_of::<T>() + more)
     }
 }
 
-impl<T> Default for Pool<T> {
+impl<T> Index<Place> for Slab<T> {
+    type Output = T;
+
+    fn index(&self, place: Place) -> &T {
+        &self.things[place.0.get() as usize]
+    }
+}
+
+impl<T> IndexMut<Place> for Slab<T> {
+    fn index_mut(&mut self, place: Place) -> &mut T {
+        &mut self.things[place.0.get() as usize]
+    }
+}
+
+impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Pool { kept: Vec::new(), out: 0 }
+        Slab { things: Vec::new(), free: Vec::new() }
     }
 }
 
-/// What flows share: boxes to use again, and texts that many have.
+/// What flows share.
 #[derive(Default)]
 pub(crate) struct Cold {
-    pub(crate) details: Pool<Detail>,
-    pub(crate) handshakes: Pool<Handshake>,
-    pub(crate) lives: Pool<Live>,
+    pub(crate) details: Slab<Detail>,
+    pub(crate) facts: Slab<Facts>,
+    pub(crate) carried: Slab<Carried>,
+    pub(crate) handshakes: Slab<Handshake>,
+    pub(crate) lives: Slab<Live>,
     pub(crate) fingerprints: Fingerprints,
+    pub(crate) hellos: Hellos,
 }
 
 impl Cold {
-    /// Bytes of what flows hold beside their entries, about: names and fingerprints are some
-    /// hundred bytes, and a reader is mostly two streams and a TLS handshake.
+    /// Bytes of what flows hold beside their entries, about: names are some dozen bytes, and a
+    /// reader is mostly a TLS handshake.
     pub(crate) fn bytes(&self) -> usize {
-        self.details.bytes(112) + self.handshakes.bytes(16) + self.lives.bytes(288)
+        self.details.bytes(0)
+            + self.facts.bytes(64)
+            + self.handshakes.bytes(0)
+            + self.lives.bytes(112)
     }
+}
 
-    /// The flow's cold part.
-    pub(crate) fn detail<'a>(&mut self, place: &'a mut Option<Box<Detail>>) -> &'a mut Detail {
-        place.get_or_insert_with(|| self.details.take())
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    pub(crate) fn handshake<'a>(
-        &mut self,
-        place: &'a mut Option<Box<Handshake>>,
-    ) -> &'a mut Handshake {
-        place.get_or_insert_with(|| self.handshakes.take())
+    #[test]
+    fn places_are_used_again_as_new() {
+        let mut slab: Slab<Vec<u8>> = Slab::default();
+        let (a, b) = (slab.add(), slab.add());
+        slab[a].push(1);
+        slab[b].push(2);
+        assert_eq!(slab.bytes(0), 2 * size_of::<Vec<u8>>());
+        assert_eq!(slab.remove(a), [1]);
+        assert_eq!((slab.bytes(0), &slab[b][..]), (size_of::<Vec<u8>>(), &[2][..]));
+        let mut owned = None;
+        assert!(slab.own(&mut owned).is_empty());
+        assert_eq!(owned, Some(a));
+        slab.own(&mut owned).push(3);
+        assert_eq!(slab[a], [3]);
     }
 }

@@ -321,7 +321,7 @@ impl<S: Sink> Engine<S> {
         let slot = match self.index.find(hash, |i| self.entries[i as usize].key == key) {
             Some(i) => {
                 let entry = &self.entries[i as usize];
-                match entry.fits(entry.direction(forward), packet, at, &self.config) {
+                match entry.fits(entry.direction(forward), packet, at, &self.config, &self.cold) {
                     Fit::Same => i,
                     Fit::Next(end) => {
                         self.end(i, end)?;
@@ -344,7 +344,7 @@ impl<S: Sink> Engine<S> {
             let due = at + entry.timeout(&self.config);
             self.wheel.insert((slot, entry.generation), due.seconds() + 1);
         }
-        if entry.undecided() && entry.concerns_reader(packet) {
+        if entry.undecided() && entry.concerns_reader(packet, &self.cold) {
             self.read(slot, direction, packet, at)?;
         }
         if self.config.segments && packet.payload_len > 0 {
@@ -446,10 +446,11 @@ impl<S: Sink> Engine<S> {
     fn hand_over(&mut self, slot: u32, end: FlowEnd) -> Result<(), S::Error> {
         self.close(slot)?;
         let entry = &mut self.entries[slot as usize];
-        if let Some(bin) = entry.take_bin() {
+        if let Some(bin) = entry.take_bin(&mut self.cold) {
             self.sink.bin(&bin)?;
         }
-        entry.describe(&mut self.scratch);
+        let Cold { handshakes, details, carried, .. } = &self.cold;
+        entry.describe(&mut self.scratch, handshakes, details, carried);
         entry.hand_over(&mut self.scratch, &mut self.cold);
         self.scratch.end = end;
         self.summary.flows += 1;

@@ -1,6 +1,6 @@
-//! What the table keeps of one flow: hot counters inline, the rest boxed.
+//! What the table keeps of one flow: hot counters inline, the rest beside.
 
-use crate::cold::{Cold, Detail, Handshake, Live, Sampled, UNKNOWN, known};
+use crate::cold::{Carried, Cold, Detail, Handshake, Place, Sampled, Slab, UNKNOWN, known};
 use crate::config::Config;
 use crate::key::FlowKey;
 use crate::model::{Bin, Direction, Facts, Flow, FlowEnd, FlowId, Side, Tally, Transport, Tunnel};
@@ -11,30 +11,33 @@ use ottoscope_wire::packet::{Encapsulation, Packet, Tcp};
 /// A closed TCP flow still takes stray packets (last acknowledgements, repeated FIN) this long.
 const LINGER: Span = Span::from_seconds(60);
 
-/// One second's counts.
+/// One second's counts, but for SYN, FIN and RST.
 #[derive(Debug, Clone, Copy, Default)]
 struct Second {
     second: i64,
     packets: [u32; 2],
-    bytes: [u64; 2],
-    syn: u16,
-    fin: u16,
-    rst: u16,
+    bytes: [u32; 2],
 }
 
-/// A flow in the table: what every packet touches.
+/// A flow in the table: what every packet touches. Counters have 32 bits; what that cannot hold
+/// is [`Carried`], by the few flows that need it.
 pub(crate) struct Entry {
     pub(crate) key: FlowKey,
     pub(crate) id: FlowId,
     pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
-    packets: [u64; 2],
-    bytes: [u64; 2],
-    payload: [u64; 2],
+    packets: [u32; 2],
+    bytes: [u32; 2],
+    payload: [u32; 2],
     bin: Second,
-    pub(crate) detail: Option<Box<Detail>>,
-    handshake: Option<Box<Handshake>>,
-    pub(crate) live: Option<Box<Live>>,
+    /// Segments with SYN, FIN and RST in the second under way.
+    controls: [u16; 3],
+    /// Valid with [`flag::VLAN`].
+    vlan: u16,
+    /// Where its parts in [`Cold`] are.
+    pub(crate) detail: Option<Place>,
+    handshake: Option<Place>,
+    pub(crate) live: Option<Place>,
     /// Smallest data round trip in nanoseconds, or [`UNKNOWN`].
     rtt_data: u64,
     /// When the segment was sent whose acknowledgement ends the running data round trip, valid
@@ -47,34 +50,40 @@ pub(crate) struct Entry {
     retransmitted: [u32; 2],
     /// Rises whenever the slot's timers become void.
     pub(crate) generation: u32,
-    vlan: Option<u16>,
-    flags: u16,
-    side: Side,
+    /// See [`flag`].
+    flags: u32,
 }
 
 /// What is known of a flow, bit by bit. Pairs are by direction: the second is one to the left.
 mod flag {
     /// The slot holds a flow.
-    pub(super) const USED: u16 = 1;
+    pub(super) const USED: u32 = 1;
     /// The client is the lower end of the key.
-    pub(super) const CLIENT_IS_LOWER: u16 = 1 << 1;
+    pub(super) const CLIENT_IS_LOWER: u32 = 1 << 1;
     /// FIN or RST ended the connection and its timer was shortened.
-    pub(super) const CLOSE_TOLD: u16 = 1 << 2;
-    pub(super) const RESET: u16 = 1 << 3;
+    pub(super) const CLOSE_TOLD: u32 = 1 << 2;
+    pub(super) const RESET: u32 = 1 << 3;
     /// A data round trip is running.
-    pub(super) const TIMED: u16 = 1 << 4;
+    pub(super) const TIMED: u32 = 1 << 4;
     /// Nothing more is to be learnt from payload.
-    pub(super) const DECIDED: u16 = 1 << 5;
-    pub(super) const SYN: u16 = 1 << 6;
-    pub(super) const FIN: u16 = 1 << 8;
-    pub(super) const SEQUENCE: u16 = 1 << 10;
+    pub(super) const DECIDED: u32 = 1 << 5;
+    pub(super) const SYN: u32 = 1 << 6;
+    pub(super) const FIN: u32 = 1 << 8;
+    pub(super) const SEQUENCE: u32 = 1 << 10;
     /// A SYN/ACK waits for its answer.
-    pub(super) const ANSWERED: u16 = 1 << 12;
+    pub(super) const ANSWERED: u32 = 1 << 12;
     /// The first payload bytes are complete.
-    pub(super) const HEAD: u16 = 1 << 13;
+    pub(super) const HEAD: u32 = 1 << 13;
     /// A SYN waits for its answer.
-    pub(super) const ASKED: u16 = 1 << 15;
-    pub(super) const BOTH: u16 = 3;
+    pub(super) const ASKED: u32 = 1 << 15;
+    pub(super) const BOTH: u32 = 3;
+    pub(super) const VLAN: u32 = 1 << 16;
+    /// The tunnel's id is known.
+    pub(super) const TUNNEL: u32 = 1 << 17;
+    /// The tunnel's QoS flow is known.
+    pub(super) const QFI: u32 = 1 << 19;
+    /// First of the bits that hold the [`Side`](crate::model::Side).
+    pub(super) const SIDE: u32 = 20;
 }
 
 /// A packet with what its frame said.
@@ -96,6 +105,24 @@ pub(crate) enum Fit {
     Next(FlowEnd),
 }
 
+/// Sides by their number in [`Entry::flags`].
+const SIDES: [Side; 5] = [Side::Syn, Side::Port, Side::Prefix, Side::Private, Side::First];
+
+/// Adds to a counter, and says what it cannot hold in units of 2^32.
+fn add(counter: &mut u32, more: u64) -> u32 {
+    let sum = u64::from(*counter) + more;
+    *counter = sum as u32;
+    (sum >> 32) as u32
+}
+
+/// A counter with what it could not hold.
+fn wide(counter: u32, carried: u32) -> u64 {
+    u64::from(carried) << 32 | u64::from(counter)
+}
+
+// Less than three lines of a core's cache.
+const _: () = assert!(size_of::<Entry>() == 176);
+
 impl Entry {
     pub(crate) fn new(
         key: FlowKey,
@@ -111,7 +138,10 @@ impl Entry {
             packet.tcp.flags,
             &config.clients,
         );
-        let mut flags = flag::USED;
+        let mut flags = flag::USED | (side as u32) << flag::SIDE;
+        if packet.vlan.is_some() {
+            flags |= flag::VLAN;
+        }
         if sender_is_client == forward {
             flags |= flag::CLIENT_IS_LOWER;
         }
@@ -127,6 +157,8 @@ impl Entry {
             bytes: [0; 2],
             payload: [0; 2],
             bin: Second::default(),
+            controls: [0; 3],
+            vlan: packet.vlan.unwrap_or_default(),
             detail: None,
             handshake: None,
             live: None,
@@ -136,13 +168,11 @@ impl Entry {
             next: [0; 2],
             retransmitted: [0; 2],
             generation: 0,
-            vlan: packet.vlan,
             flags,
-            side,
         }
     }
 
-    fn has(&self, flag: u16) -> bool {
+    fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0
     }
 
@@ -164,11 +194,13 @@ impl Entry {
 
     /// Whether the packet means something to whoever reads the flow: payload, a SYN that says
     /// where payload will begin, an acknowledgement of what is missing.
-    pub(crate) fn concerns_reader(&self, packet: &Packet<'_>) -> bool {
+    pub(crate) fn concerns_reader(&self, packet: &Packet<'_>, cold: &Cold) -> bool {
         packet.payload_len > 0
-            || self.live.as_ref().and_then(|live| live.streams.as_ref()).is_some_and(|streams| {
-                packet.tcp.flags & Tcp::SYN != 0 || streams.iter().any(Stream::has_hole)
-            })
+            || packet.ip_protocol == 6
+                && self.live.is_some_and(|live| {
+                    packet.tcp.flags & Tcp::SYN != 0
+                        || cold.lives[live].streams.iter().any(Stream::has_hole)
+                })
     }
 
     /// From now on the flow costs only counters.
@@ -177,9 +209,9 @@ impl Entry {
     }
 
     /// The sequence number of a direction's SYN, where one was seen.
-    pub(crate) fn syn_of(&self, d: usize) -> Option<u32> {
-        let handshake = self.handshake.as_deref().filter(|_| self.has(flag::SYN << d))?;
-        Some(handshake.syn_sequence[d])
+    pub(crate) fn syn_of(&self, d: usize, cold: &Cold) -> Option<u32> {
+        let handshake = self.handshake.filter(|_| self.has(flag::SYN << d))?;
+        Some(cold.handshakes[handshake].syn_sequence[d])
     }
 
     pub(crate) fn direction(&self, forward: bool) -> Direction {
@@ -239,6 +271,7 @@ impl Entry {
         packet: &Packet<'_>,
         at: Timestamp,
         config: &Config,
+        cold: &Cold,
     ) -> Fit {
         if at - self.last > self.timeout(config) {
             return Fit::Next(self.closed().unwrap_or(FlowEnd::Idle));
@@ -253,7 +286,7 @@ impl Entry {
             // The same SYN again is a retransmission, and a first SYN from the other side of a
             // connection that opened with one is a simultaneous open.
             let seen = |d: usize| self.has(flag::SYN << d);
-            let repeated = self.syn_of(d) == Some(packet.tcp.seq);
+            let repeated = self.syn_of(d, cold) == Some(packet.tcp.seq);
             let simultaneous = !seen(d) && seen(1 - d) && !self.has(flag::SEQUENCE << d);
             if !repeated && !simultaneous {
                 return Fit::Next(FlowEnd::Reused);
@@ -273,12 +306,18 @@ impl Entry {
     ) -> Option<Bin> {
         let Arrival { packet, at, packets, frame_bytes } = *arrival;
         let d = direction.index();
-        self.packets[d] += u64::from(packets);
-        self.bytes[d] += frame_bytes;
         // A forged IP length must not count for more than the frame.
-        self.payload[d] += u64::from(packet.payload_len).min(frame_bytes);
+        let payload = u64::from(packet.payload_len).min(frame_bytes);
+        let over = [
+            add(&mut self.packets[d], packets.into()),
+            add(&mut self.bytes[d], frame_bytes),
+            add(&mut self.payload[d], payload),
+        ];
+        if over != [0; 3] {
+            self.carry(d, over, 0, cold);
+        }
         self.last = self.last.max(at);
-        let finished = if config.bins { self.bin(d, arrival) } else { None };
+        let finished = if config.bins { self.bin(d, arrival, cold) } else { None };
         if packet.ip_protocol == 6 {
             self.tcp(direction, packet, at, cold);
         }
@@ -294,34 +333,55 @@ impl Entry {
         finished
     }
 
-    fn bin(&mut self, d: usize, arrival: &Arrival<'_, '_>) -> Option<Bin> {
+    /// Keeps what counters could not hold, in units of 2^32: packets, bytes and payload, and
+    /// bytes of the second under way.
+    #[cold]
+    fn carry(&mut self, d: usize, over: [u32; 3], second: u32, cold: &mut Cold) {
+        let detail = cold.details.own(&mut self.detail);
+        let carried = cold.carried.own(&mut detail.carried);
+        for (sum, over) in carried.counts[d].iter_mut().zip(over) {
+            *sum += over;
+        }
+        carried.second[d] += second;
+    }
+
+    /// What counters could not hold.
+    fn carried(&self, details: &Slab<Detail>, carried: &Slab<Carried>) -> Carried {
+        self.detail
+            .and_then(|detail| details[detail].carried)
+            .map(|c| carried[c])
+            .unwrap_or_default()
+    }
+
+    fn bin(&mut self, d: usize, arrival: &Arrival<'_, '_>, cold: &mut Cold) -> Option<Bin> {
         let Arrival { packet, at, packets, frame_bytes } = *arrival;
         let second = at.seconds();
-        let finished = if second == self.bin.second { None } else { self.take_bin() };
+        let finished = if second == self.bin.second { None } else { self.take_bin(cold) };
         self.bin.second = second;
         self.bin.packets[d] = self.bin.packets[d].saturating_add(packets);
-        self.bin.bytes[d] += frame_bytes;
-        let flag = packet.tcp.flags;
-        if flag & (Tcp::SYN | Tcp::FIN | Tcp::RST) != 0 && packet.ip_protocol == 6 {
-            self.bin.syn = self.bin.syn.saturating_add(u16::from(flag & Tcp::SYN != 0));
-            self.bin.fin = self.bin.fin.saturating_add(u16::from(flag & Tcp::FIN != 0));
-            self.bin.rst = self.bin.rst.saturating_add(u16::from(flag & Tcp::RST != 0));
+        let over = add(&mut self.bin.bytes[d], frame_bytes);
+        if over != 0 {
+            self.carry(d, [0; 3], over, cold);
+        }
+        let flags = packet.tcp.flags;
+        if flags & (Tcp::SYN | Tcp::FIN | Tcp::RST) != 0 && packet.ip_protocol == 6 {
+            for (count, flag) in self.controls.iter_mut().zip([Tcp::SYN, Tcp::FIN, Tcp::RST]) {
+                *count = count.saturating_add(u16::from(flags & flag != 0));
+            }
         }
         finished
     }
 
     /// The second under way, if it has packets.
-    pub(crate) fn take_bin(&mut self) -> Option<Bin> {
-        let second = std::mem::take(&mut self.bin);
-        (second.packets != [0, 0]).then_some(Bin {
-            flow: self.id,
-            second: second.second,
-            packets: second.packets,
-            bytes: second.bytes,
-            syn: second.syn,
-            fin: second.fin,
-            rst: second.rst,
-        })
+    pub(crate) fn take_bin(&mut self, cold: &mut Cold) -> Option<Bin> {
+        let Second { second, packets, bytes } = std::mem::take(&mut self.bin);
+        let [syn, fin, rst] = std::mem::take(&mut self.controls);
+        let mut carried = [0; 2];
+        if let Some(place) = self.detail.and_then(|detail| cold.details[detail].carried) {
+            carried = std::mem::take(&mut cold.carried[place].second);
+        }
+        let bytes = [wide(bytes[0], carried[0]), wide(bytes[1], carried[1])];
+        (packets != [0, 0]).then_some(Bin { flow: self.id, second, packets, bytes, syn, fin, rst })
     }
 
     fn tcp(&mut self, direction: Direction, packet: &Packet<'_>, at: Timestamp, cold: &mut Cold) {
@@ -352,7 +412,7 @@ impl Entry {
             }
         }
         if tcp_flags & Tcp::ACK != 0 {
-            self.acknowledgement(direction, packet, at);
+            self.acknowledgement(direction, packet, at, cold);
         }
     }
 
@@ -370,7 +430,7 @@ impl Entry {
             self.syn(direction, packet, at, cold);
             self.flags |= flag::SYN << d;
         }
-        let handshake = cold.handshake(&mut self.handshake);
+        let handshake = cold.handshakes.own(&mut self.handshake);
         if tcp_flags & Tcp::FIN != 0 {
             handshake.fin[d] = handshake.fin[d].saturating_add(1);
             self.flags |= flag::FIN << d;
@@ -387,24 +447,34 @@ impl Entry {
         let answer = packet.tcp.flags & Tcp::ACK != 0;
         let fresh = !answer && direction == Direction::Up;
         let fingerprint = fresh.then(|| cold.fingerprints.of(packet));
-        let handshake = cold.handshake(&mut self.handshake);
+        let handshake = cold.handshakes.own(&mut self.handshake);
         handshake.syn[d] = handshake.syn[d].saturating_add(1);
         handshake.syn_sequence[d] = packet.tcp.seq;
+        let asked = self.flags & flag::ASKED != 0;
+        if answer || fresh {
+            self.flags &= !flag::ASKED;
+        }
         if answer {
-            handshake.syn_ack_at = at;
-            let asked = self.flags & flag::ASKED != 0;
-            self.flags &= !(flag::ANSWERED | flag::ASKED);
+            if asked {
+                let rtt = u64::try_from(at.0.wrapping_sub(handshake.server as i64));
+                let heard = direction == Direction::Down;
+                handshake.server = rtt.ok().filter(|_| heard).unwrap_or(UNKNOWN);
+            }
+            if self.flags & flag::ANSWERED != 0 {
+                handshake.client = UNKNOWN;
+            }
+            self.flags &= !flag::ANSWERED;
             if !repeated {
                 self.flags |= flag::ANSWERED;
-            }
-            if asked && direction == Direction::Down {
-                handshake.rtt_server = u64::try_from((at - handshake.syn_at).0).unwrap_or(UNKNOWN);
+                handshake.client = at.0 as u64;
             }
         } else if fresh {
-            handshake.syn_at = at;
-            self.flags &= !flag::ASKED;
+            if asked {
+                handshake.server = UNKNOWN;
+            }
             if !repeated {
                 self.flags |= flag::ASKED;
+                handshake.server = at.0 as u64;
             }
             if handshake.syn_fingerprint.is_none() {
                 handshake.syn_fingerprint = fingerprint;
@@ -412,7 +482,13 @@ impl Entry {
         }
     }
 
-    fn acknowledgement(&mut self, direction: Direction, packet: &Packet<'_>, at: Timestamp) {
+    fn acknowledgement(
+        &mut self,
+        direction: Direction,
+        packet: &Packet<'_>,
+        at: Timestamp,
+        cold: &mut Cold,
+    ) {
         match direction {
             Direction::Down => {
                 if self.has(flag::TIMED)
@@ -429,18 +505,23 @@ impl Entry {
             Direction::Up => {
                 if self.has(flag::ANSWERED)
                     && packet.tcp.flags & Tcp::SYN == 0
-                    && let Some(handshake) = self.handshake.as_deref_mut()
+                    && let Some(handshake) = self.handshake
                 {
                     self.flags &= !flag::ANSWERED;
-                    let rtt = (at - handshake.syn_ack_at).0;
-                    handshake.rtt_client = u64::try_from(rtt).unwrap_or(UNKNOWN);
+                    let client = &mut cold.handshakes[handshake].client;
+                    let rtt = u64::try_from(at.0.wrapping_sub(*client as i64));
+                    *client = rtt.unwrap_or(UNKNOWN);
                 }
             }
         }
     }
 
     fn tunnel(&mut self, direction: Direction, outer: &Encapsulation, cold: &mut Cold) {
-        let detail = cold.detail(&mut self.detail);
+        let known = flag::TUNNEL << direction.index();
+        if self.has(known) && (outer.qfi.is_none() || self.has(flag::QFI)) {
+            return;
+        }
+        let detail = cold.details.own(&mut self.detail);
         let (client_side, server_side) = match direction {
             Direction::Up => (outer.source, outer.destination),
             Direction::Down => (outer.destination, outer.source),
@@ -459,17 +540,19 @@ impl Entry {
             Direction::Up => &mut tunnel.id_up,
             Direction::Down => &mut tunnel.id_down,
         };
-        if id.is_none() {
-            *id = outer.id;
+        *id = id.or(outer.id);
+        tunnel.qfi = tunnel.qfi.or(outer.qfi);
+        if id.is_some() {
+            self.flags |= known;
         }
-        if tunnel.qfi.is_none() {
-            tunnel.qfi = outer.qfi;
+        if tunnel.qfi.is_some() {
+            self.flags |= flag::QFI;
         }
     }
 
     fn keep_head(&mut self, d: usize, packet: &Packet<'_>, config: &Config, cold: &mut Cold) {
-        let syn = if packet.ip_protocol == 6 { self.syn_of(d) } else { None };
-        let head = &mut cold.detail(&mut self.detail).heads[d];
+        let syn = if packet.ip_protocol == 6 { self.syn_of(d, cold) } else { None };
+        let head = &mut cold.details.own(&mut self.detail).heads[d];
         // A head is the first datagram's, or the stream's first bytes: what follows the SYN.
         let expected = match syn {
             Some(syn) => syn.wrapping_add(1).wrapping_add(head.len() as u32) == packet.tcp.seq,
@@ -495,7 +578,7 @@ impl Entry {
             return;
         }
         let Sampled { bytes, sizes } =
-            &mut **cold.detail(&mut self.detail).sampled.get_or_insert_default();
+            &mut **cold.details.own(&mut self.detail).sampled.get_or_insert_default();
         let room = config.sample_bytes.saturating_sub(bytes.len());
         bytes.extend_from_slice(&packet.payload[..room.min(packet.payload.len())]);
         if sizes.len() < config.sizes {
@@ -504,8 +587,14 @@ impl Entry {
         }
     }
 
-    /// Fills `flow` with all but facts, heads, sample and sizes.
-    pub(crate) fn describe(&self, flow: &mut Flow) {
+    /// Fills `flow` with all but facts, tunnel, heads, sample and sizes.
+    pub(crate) fn describe(
+        &self,
+        flow: &mut Flow,
+        handshakes: &Slab<Handshake>,
+        details: &Slab<Detail>,
+        carried: &Slab<Carried>,
+    ) {
         let [lower, upper] = self.key.ends();
         let lower_first = self.has(flag::CLIENT_IS_LOWER);
         let (client, server) = if lower_first { (lower, upper) } else { (upper, lower) };
@@ -515,24 +604,27 @@ impl Entry {
         flow.transport = self.transport();
         (flow.client, flow.client_port) = client;
         (flow.server, flow.server_port) = server;
-        let handshake = self.handshake.as_deref();
+        let handshake = self.handshake.map(|place| &handshakes[place]);
+        let carried = self.carried(details, carried);
         let tally = |d: usize| Tally {
-            packets: self.packets[d],
-            bytes: self.bytes[d],
-            payload: self.payload[d],
+            packets: wide(self.packets[d], carried.counts[d][0]),
+            bytes: wide(self.bytes[d], carried.counts[d][1]),
+            payload: wide(self.payload[d], carried.counts[d][2]),
             retransmitted: self.retransmitted[d],
             syn: handshake.map_or(0, |h| h.syn[d]),
             fin: handshake.map_or(0, |h| h.fin[d]),
             rst: handshake.map_or(0, |h| h.rst[d]),
         };
         (flow.up, flow.down) = (tally(0), tally(1));
-        flow.side = self.side;
+        flow.side = SIDES[(self.flags >> flag::SIDE) as usize % SIDES.len()];
         flow.end = FlowEnd::CaptureEnd;
-        flow.vlan = self.vlan;
+        flow.vlan = self.has(flag::VLAN).then_some(self.vlan);
         flow.rtt_data = known(self.rtt_data);
-        flow.rtt_server = handshake.and_then(|h| known(h.rtt_server));
-        flow.rtt_client = handshake.and_then(|h| known(h.rtt_client));
-        flow.tunnel = self.detail.as_deref().and_then(|d| d.tunnel.as_deref().copied());
+        let rtt = |waits: u32, rtt: fn(&Handshake) -> u64| {
+            handshake.filter(|_| !self.has(waits)).and_then(|handshake| known(rtt(handshake)))
+        };
+        flow.rtt_server = rtt(flag::ASKED, |handshake| handshake.server);
+        flow.rtt_client = rtt(flag::ANSWERED, |handshake| handshake.client);
     }
 
     /// Moves what [`Entry::describe`] left out into `flow`, whose old content goes.
@@ -540,24 +632,47 @@ impl Entry {
         for head in &mut flow.heads {
             head.clear();
         }
-        (flow.sample, flow.sizes, flow.syn_fingerprint) = (None, None, None);
-        if let Some(mut handshake) = self.handshake.take() {
-            flow.syn_fingerprint = handshake.syn_fingerprint.take();
-            cold.handshakes.give(handshake);
+        (flow.sample, flow.sizes) = (None, None);
+        flow.syn_fingerprint = None;
+        (flow.tunnel, flow.facts) = (None, Facts::default());
+        if let Some(handshake) = self.handshake.take() {
+            flow.syn_fingerprint = cold.handshakes.remove(handshake).syn_fingerprint;
         }
-        let Some(mut detail) = self.detail.take() else {
-            flow.facts = Facts::default();
-            return;
-        };
-        std::mem::swap(&mut flow.facts, &mut detail.facts);
+        let Some(detail) = self.detail.take() else { return };
+        let detail = cold.details.remove(detail);
+        if let Some(carried) = detail.carried {
+            cold.carried.remove(carried);
+        }
+        if let Some(facts) = detail.facts {
+            flow.facts = cold.facts.remove(facts);
+        }
+        flow.tunnel = detail.tunnel.as_deref().copied();
         for (to, from) in flow.heads.iter_mut().zip(&detail.heads) {
             to.extend_from_slice(from);
         }
-        if let Some(sampled) = detail.sampled.take() {
+        if let Some(sampled) = detail.sampled {
             let Sampled { bytes, sizes } = *sampled;
             flow.sample = (!bytes.is_empty()).then(|| bytes.into());
             flow.sizes = (!sizes.is_empty()).then(|| sizes.into());
         }
-        cold.details.give(detail);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_have_their_numbers() {
+        assert!(SIDES.iter().enumerate().all(|(i, side)| *side as usize == i));
+    }
+
+    #[test]
+    fn counters_carry() {
+        let mut counter = u32::MAX - 1;
+        assert_eq!((add(&mut counter, 1), counter), (0, u32::MAX));
+        assert_eq!((add(&mut counter, 1), counter), (1, 0));
+        assert_eq!((add(&mut counter, 3 << 32 | 5), counter), (3, 5));
+        assert_eq!(wide(5, 3), 3 << 32 | 5);
     }
 }

@@ -215,8 +215,9 @@ pub struct Facts {
     pub server_name: Option<Box<str>>,
     /// Where `server_name` comes from.
     pub name_source: Option<NameSource>,
-    /// What its hellos told, where it has any; see [`Facts::tls`].
-    pub tls: Option<Box<TlsFacts>>,
+    /// What its hellos told, where it has any, shared with flows that told the same; see
+    /// [`Facts::tls`].
+    pub tls: Option<Arc<TlsFacts>>,
     /// HTTP User-Agent of the first request.
     pub user_agent: Option<Box<str>>,
     /// Catalogue signature that the payload matched, as `app/signature`.
@@ -248,9 +249,26 @@ impl Facts {
         self.tls.as_deref().unwrap_or_else(|| &*NOTHING)
     }
 
+    /// Whether nothing was learnt.
+    pub(crate) fn are_none(&self) -> bool {
+        let Facts {
+            protocol,
+            server_name: None,
+            name_source: None,
+            tls: None,
+            user_agent: None,
+            signature: None,
+            signature_broken: false,
+        } = self
+        else {
+            return false;
+        };
+        protocol.is_empty()
+    }
+
     /// The same, to be filled.
     pub fn tls_mut(&mut self) -> &mut TlsFacts {
-        self.tls.get_or_insert_default()
+        Arc::make_mut(self.tls.get_or_insert_default())
     }
 }
 

@@ -25,13 +25,18 @@ pub(crate) enum Taken {
     Stop,
 }
 
-/// One direction's reassembly.
+/// One direction's reassembly. Sixteen bytes as long as everything comes in order and is used.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
-    /// Sequence number of offset 0, once known.
-    base: Option<u32>,
-    /// Offset of the next byte in order.
-    next: u64,
+    /// Sequence number of the next byte in order, once known.
+    next: u32,
+    known: bool,
+    held: Option<Box<Held>>,
+}
+
+/// Bytes that wait.
+#[derive(Debug, Default)]
+struct Held {
     /// In-order bytes that the reader has not used.
     unused: Vec<u8>,
     /// What came too early; few streams ever have any.
@@ -44,45 +49,73 @@ struct Early {
     /// By offset; never overlapping, never empty.
     pieces: BTreeMap<u64, Vec<u8>>,
     bytes: usize,
+    /// Offset of the next byte in order, from where it was when the first of these came.
+    next: u64,
 }
 
-/// Room for unused bytes that a cleared stream keeps.
-const KEPT_ROOM: usize = 4096;
+impl Early {
+    /// Offset of the first of the bytes.
+    fn first(&self) -> Option<u64> {
+        self.pieces.first_key_value().map(|(&first, _)| first)
+    }
+}
 
 impl Stream {
     /// Starts at the byte after a SYN.
     pub(crate) fn start(&mut self, sequence: u32) {
-        if self.base.is_none() {
-            self.base = Some(sequence);
+        if !self.known {
+            (self.next, self.known) = (sequence, true);
         }
-    }
-
-    /// As new, with its memory where that is little.
-    pub(crate) fn clear(&mut self) {
-        let mut unused = std::mem::take(&mut self.unused);
-        unused.clear();
-        unused.shrink_to(KEPT_ROOM);
-        *self = Stream { unused, ..Stream::default() };
     }
 
     /// Bytes held.
     pub(crate) fn held(&self) -> usize {
-        self.unused.len() + self.early.as_ref().map_or(0, |early| early.bytes)
+        self.held.as_ref().map_or(0, |held| {
+            held.unused.len() + held.early.as_ref().map_or(0, |early| early.bytes)
+        })
     }
 
     /// Whether bytes wait for others in front of them.
     pub(crate) fn has_hole(&self) -> bool {
-        self.early.is_some()
+        self.early().is_some()
     }
 
-    /// Offset of the first early byte.
-    fn first_early(&self) -> Option<u64> {
-        self.early.as_ref()?.pieces.first_key_value().map(|(&first, _)| first)
+    fn early(&self) -> Option<&Early> {
+        self.held.as_deref()?.early.as_deref()
+    }
+
+    fn early_mut(&mut self) -> Option<&mut Early> {
+        self.held.as_deref_mut()?.early.as_deref_mut()
     }
 
     /// The unused in-order bytes.
     pub(crate) fn unused(&self) -> &[u8] {
-        &self.unused
+        self.held.as_deref().map_or(&[], |held| &held.unused)
+    }
+
+    /// The next byte in order is this much farther.
+    fn advance(&mut self, bytes: u64) {
+        self.next = self.next.wrapping_add(bytes as u32);
+        if let Some(early) = self.early_mut() {
+            early.next += bytes;
+        }
+    }
+
+    /// Keeps in-order bytes that were not used.
+    fn keep(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.held.get_or_insert_default().unused.extend_from_slice(bytes);
+        }
+    }
+
+    /// Forgets the first unused bytes.
+    fn forget(&mut self, bytes: usize) {
+        if let Some(held) = &mut self.held {
+            held.unused.drain(..bytes.min(held.unused.len()));
+            if held.unused.is_empty() && held.early.is_none() {
+                self.held = None;
+            }
+        }
     }
 
     /// Takes a segment of `wire_len` payload bytes of which `bytes` were captured, holding at
@@ -95,11 +128,10 @@ impl Stream {
         limit: usize,
         read: &mut dyn FnMut(Piece<'_>) -> Taken,
     ) -> Taken {
-        let base = *self.base.get_or_insert(sequence);
+        self.start(sequence);
         // Distance from the next byte, by the shorter way round the sequence space.
-        let ahead = i64::from(sequence.wrapping_sub(base.wrapping_add(self.next as u32)) as i32);
-        let offset = self.next as i64 + ahead;
-        if offset + (wire_len as i64) <= self.next as i64 {
+        let ahead = i64::from(sequence.wrapping_sub(self.next) as i32);
+        if ahead + (wire_len as i64) <= 0 {
             return Taken::Used(0);
         }
         if ahead <= 0 {
@@ -116,9 +148,8 @@ impl Stream {
                 return Taken::Stop;
             }
         } else {
-            self.keep_early(offset as u64, bytes);
-            let early = self.early.as_deref();
-            if early.is_some_and(|e| e.bytes > limit || e.pieces.len() > EARLY_SEGMENTS) {
+            self.keep_early(ahead as u64, bytes);
+            if self.early().is_some_and(|e| e.bytes > limit || e.pieces.len() > EARLY_SEGMENTS) {
                 return self.skip_hole(limit, read);
             }
             return Taken::Used(0);
@@ -134,10 +165,11 @@ impl Stream {
         limit: usize,
         read: &mut dyn FnMut(Piece<'_>) -> Taken,
     ) -> Taken {
-        let (Some(base), Some(first)) = (self.base, self.first_early()) else {
+        let Some((early, first)) = self.early().and_then(|early| Some((early, early.first()?)))
+        else {
             return Taken::Used(0);
         };
-        let hole_end = base.wrapping_add(first as u32);
+        let hole_end = self.next.wrapping_add((first - early.next) as u32);
         if (acknowledged.wrapping_sub(hole_end) as i32) >= 0 {
             return self.skip_hole(limit, read);
         }
@@ -146,12 +178,12 @@ impl Stream {
 
     /// Offers what was left unused again, to another reader.
     pub(crate) fn again(&mut self, read: &mut dyn FnMut(Piece<'_>) -> Taken) -> Taken {
-        if self.unused.is_empty() {
+        if self.unused().is_empty() {
             return Taken::Used(0);
         }
-        let taken = read(Piece::Bytes(&self.unused));
+        let taken = read(Piece::Bytes(self.unused()));
         if let Taken::Used(n) = taken {
-            self.unused.drain(..n.min(self.unused.len()));
+            self.forget(n);
         }
         taken
     }
@@ -165,19 +197,19 @@ impl Stream {
         if fresh.is_empty() {
             return Taken::Used(0);
         }
-        self.next += fresh.len() as u64;
-        if self.unused.is_empty() {
+        self.advance(fresh.len() as u64);
+        if self.unused().is_empty() {
             match read(Piece::Bytes(fresh)) {
                 Taken::Stop => return Taken::Stop,
-                Taken::Used(n) => self.unused.extend_from_slice(fresh.get(n..).unwrap_or(&[])),
+                Taken::Used(n) => self.keep(fresh.get(n..).unwrap_or(&[])),
             }
         } else {
-            self.unused.extend_from_slice(fresh);
+            self.keep(fresh);
             if let Taken::Stop = self.again(read) {
                 return Taken::Stop;
             }
         }
-        if self.unused.len() > limit {
+        if self.unused().len() > limit {
             // The reader wants more than it may have.
             return Taken::Stop;
         }
@@ -185,16 +217,17 @@ impl Stream {
     }
 
     fn gap(&mut self, missing: u64, read: &mut dyn FnMut(Piece<'_>) -> Taken) -> Taken {
-        self.next += missing;
-        let lost = self.unused.len() as u64;
-        self.unused.clear();
-        read(Piece::Gap(missing + lost))
+        self.advance(missing);
+        let lost = self.unused().len();
+        self.forget(lost);
+        read(Piece::Gap(missing + lost as u64))
     }
 
     fn skip_hole(&mut self, limit: usize, read: &mut dyn FnMut(Piece<'_>) -> Taken) -> Taken {
-        if let Some(first) = self.first_early()
-            && first > self.next
-            && let Taken::Stop = self.gap(first - self.next, read)
+        if let Some(early) = self.early()
+            && let Some(missing) = early.first().and_then(|first| first.checked_sub(early.next))
+            && missing > 0
+            && let Taken::Stop = self.gap(missing, read)
         {
             return Taken::Stop;
         }
@@ -202,30 +235,35 @@ impl Stream {
     }
 
     fn drain_early(&mut self, limit: usize, read: &mut dyn FnMut(Piece<'_>) -> Taken) -> Taken {
-        while let Some(early) = self.early.as_deref_mut() {
+        while let Some(early) = self.early_mut() {
             let Some(entry) = early.pieces.first_entry() else { break };
             let offset = *entry.key();
-            if offset > self.next {
+            if offset > early.next {
                 return Taken::Used(0);
             }
+            let skip = (early.next - offset) as usize;
             let bytes = entry.remove();
             early.bytes -= bytes.len();
-            let skip = (self.next - offset) as usize;
             let fresh = bytes.get(skip..).unwrap_or(&[]);
             if let Taken::Stop = self.in_order(fresh, limit, read) {
                 return Taken::Stop;
             }
         }
-        self.early = None;
+        if let Some(held) = &mut self.held {
+            held.early = None;
+            self.forget(0);
+        }
         Taken::Used(0)
     }
 
-    /// Keeps the parts of `bytes` that no earlier segment holds.
-    fn keep_early(&mut self, mut offset: u64, mut bytes: &[u8]) {
+    /// Keeps the parts of `bytes`, so much ahead of the next in order, that no earlier segment
+    /// holds.
+    fn keep_early(&mut self, ahead: u64, mut bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
-        let early = self.early.get_or_insert_default();
+        let early = self.held.get_or_insert_default().early.get_or_insert_default();
+        let mut offset = early.next + ahead;
         while !bytes.is_empty() {
             if let Some((&start, held)) = early.pieces.range(..=offset).next_back() {
                 let end = start + held.len() as u64;

@@ -172,7 +172,10 @@ impl<'a> Message<'a> {
 
     /// The first question.
     pub fn question(&self) -> Option<Question> {
-        self.questions().next()
+        if self.counts()[0] == 0 {
+            return None;
+        }
+        read_question(self.bytes, HEADER_LEN).ok().map(|(question, _)| question)
     }
 
     /// The records of all three sections up to the first fault.
@@ -245,7 +248,7 @@ impl<'a> Message<'a> {
         }
         for record in self.raw_records() {
             let record = record?;
-            record.data()?;
+            record.check()?;
             end = record.end();
         }
         Ok(end)
@@ -301,12 +304,16 @@ fn question_end(bytes: &[u8], at: usize) -> Result<usize, WireError> {
 
 fn read_question(bytes: &[u8], at: usize) -> Result<(Question, usize), WireError> {
     let (name, end) = Name::read(bytes, at)?;
+    let (kind, class) = kind_and_class(bytes, end)?;
+    Ok((Question { name, kind, class: class & 0x7fff, unicast: class & 0x8000 != 0 }, end + 4))
+}
+
+/// What stands behind a question's name.
+fn kind_and_class(bytes: &[u8], end: usize) -> Result<(u16, u16), WireError> {
     let Some([k0, k1, c0, c1]) = bytes.get(end..).and_then(<[u8]>::first_chunk) else {
         return Err(WireError::truncated(Layer::Dns, end, end + 4, bytes.len()));
     };
-    let class = u16::from_be_bytes([*c0, *c1]);
-    let kind = u16::from_be_bytes([*k0, *k1]);
-    Ok((Question { name, kind, class: class & 0x7fff, unicast: class & 0x8000 != 0 }, end + 4))
+    Ok((u16::from_be_bytes([*k0, *k1]), u16::from_be_bytes([*c0, *c1])))
 }
 
 /// Finds what can't be DNS, for probes: codes never assigned, counts that the bytes can't hold,
@@ -334,11 +341,12 @@ pub fn is_plausible(bytes: &[u8], strict: bool) -> Result<(), WireError> {
         return fault(4, "more records than bytes, or reserved bit set");
     }
     if questions > 0 {
-        let (question, _) = read_question(bytes, HEADER_LEN)?;
-        if !matches!(question.class, 1 | 3 | 4 | 254 | 255) || question.kind == 0 {
+        let (netbios, end) = name::first_label(bytes, HEADER_LEN, is_netbios)?;
+        let (kind, class) = kind_and_class(bytes, end)?;
+        if !matches!(class & 0x7fff, 1 | 3 | 4 | 254 | 255) || kind == 0 {
             return fault(HEADER_LEN, "class or type of question never assigned");
         }
-        if is_netbios(question.name.as_str()) {
+        if netbios {
             return fault(HEADER_LEN, "NetBIOS name");
         }
     } else {
@@ -354,9 +362,8 @@ pub fn is_plausible(bytes: &[u8], strict: bool) -> Result<(), WireError> {
 }
 
 /// First-level encoded NetBIOS names are 32 letters from A to P (RFC 1001 section 14.1).
-fn is_netbios(name: &str) -> bool {
-    let first = name.split('.').next().unwrap_or_default();
-    first.len() == 32 && first.bytes().all(|b| (b'a'..=b'p').contains(&b))
+fn is_netbios(label: &[u8]) -> bool {
+    label.len() == 32 && label.iter().all(|b| (b'a'..=b'p').contains(&b.to_ascii_lowercase()))
 }
 
 impl Fields for Message<'_> {

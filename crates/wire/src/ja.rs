@@ -7,6 +7,7 @@ use std::ops::Deref;
 use md5::{Digest, Md5};
 use sha2::Sha256;
 
+use crate::cursor::put_vec16;
 use crate::tls::{Carrier, ClientHello, ServerHello, extension, is_grease, version};
 
 /// A fingerprint as text of `N` ASCII characters, kept in place.
@@ -42,6 +43,32 @@ impl<const N: usize> fmt::Display for Fingerprint<N> {
 impl<const N: usize> fmt::Debug for Fingerprint<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&**self, f)
+    }
+}
+
+/// Appends all that the fingerprints of a hello are made of, and its application protocols:
+/// hellos for which this is the same have the same fingerprints, whatever else differs.
+pub fn input(hello: &ClientHello<'_>, out: &mut Vec<u8>) {
+    let carrier = match hello.carrier {
+        Carrier::Tls => b't',
+        Carrier::Dtls => b'd',
+        Carrier::Quic => b'q',
+    };
+    out.extend_from_slice(&[carrier, u8::from(hello.ssl2)]);
+    out.extend_from_slice(&hello.version.to_be_bytes());
+    put_vec16(out, hello.cipher_bytes);
+    for (kind, body) in hello.extensions {
+        out.extend_from_slice(&kind.to_be_bytes());
+        if matches!(
+            kind,
+            extension::SUPPORTED_GROUPS
+                | extension::POINT_FORMATS
+                | extension::SIGNATURE_ALGORITHMS
+                | extension::SUPPORTED_VERSIONS
+                | extension::ALPN
+        ) {
+            put_vec16(out, body);
+        }
     }
 }
 

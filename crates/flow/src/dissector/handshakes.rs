@@ -1,14 +1,16 @@
 //! What hellos and certificates tell of a flow, whoever carries them: TLS, DTLS or QUIC.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use ottoscope_wire::ja::{Ja3, Ja4};
-use ottoscope_wire::tls::{Carrier, Certificates, ClientHello, Handshake, Named, ServerHello};
+use ottoscope_wire::tls::{Carrier, Certificates, ClientHello, Handshake, ServerHello};
 use ottoscope_wire::tls::{handshake_type as kind, names, version};
-use ottoscope_wire::{Fields, Layer, Reason, WireError, ja};
+use ottoscope_wire::{Fields, Layer, Reason, WireError};
 
+use super::hellos::alpn;
 use super::{Emit, Emitted};
-use crate::model::{Body, Direction, NameSource};
+use crate::model::{Body, Direction, NameSource, TlsFacts};
 use crate::time::Timestamp;
 
 /// The most names kept of a certificate.
@@ -20,7 +22,6 @@ pub(super) const MAX_MESSAGE: usize = 128 * 1024;
 #[derive(Debug)]
 pub(super) struct Handshakes {
     carrier: Carrier,
-    protocol: &'static str,
     /// Direction of the client hello, once seen.
     client: Option<Direction>,
     /// Whether a server hello that is no retry was seen.
@@ -32,18 +33,14 @@ pub(super) struct Handshakes {
 
 impl Handshakes {
     pub(super) fn new(carrier: Carrier) -> Self {
-        let protocol = match carrier {
+        Handshakes { carrier, client: None, server: false, hidden: false, certificate: false }
+    }
+
+    fn protocol(&self) -> &'static str {
+        match self.carrier {
             Carrier::Tls => "tls",
             Carrier::Dtls => "dtls",
             Carrier::Quic => "quic",
-        };
-        Handshakes {
-            carrier,
-            protocol,
-            client: None,
-            server: false,
-            hidden: false,
-            certificate: false,
         }
     }
 
@@ -91,13 +88,8 @@ impl Handshakes {
             {
                 Certificates::parse(body).and_then(|chain| {
                     self.certificate = true;
-                    let mut said = Vec::new();
-                    let read = { chain }
-                        .next()
-                        .map_or(Ok(()), |leaf| names(leaf, &mut |name| said.push(name.to_owned())));
-                    let told = Named { count: chain.count(), names: &said };
-                    self.emit(arrived, arrived.message.name(), None, &told, out);
-                    if keep_names(&said, out) { read } else { Err(too_many()) }
+                    self.emit(arrived, arrived.message.name(), None, &chain, out);
+                    { chain }.next().map_or(Ok(()), |leaf| keep_names(leaf, out))
                 })
             }
             _ => Ok(()),
@@ -147,10 +139,25 @@ impl Handshakes {
         if let Some(name) = name {
             out.server_name(name, self.source());
         }
-        let fingerprints = hello.stop.is_none().then(|| (ja::ja3(hello), ja::ja4(hello)));
+        let told = hello.stop.is_none().then(|| out.hellos.client(hello));
+        match (&mut out.facts.tls, &told) {
+            (facts @ None, Some(told)) => *facts = Some(Arc::clone(told)),
+            _ => self.add_client(hello, told.as_deref(), out),
+        }
+        if let Some(error) = hello.stop {
+            out.anomaly(arrived.at, error, arrived.message.body);
+        }
+        let fingerprints = told.as_ref().and_then(|told| Some((told.ja3?, told.ja4?)));
+        let told = Fingerprinted { hello, fingerprints };
+        self.emit(arrived, "client-hello", name, &told, out);
+    }
+
+    /// Adds what a client hello tells to what is known: of a cut or second hello, or of one
+    /// behind its answer.
+    fn add_client(&self, hello: &ClientHello<'_>, told: Option<&TlsFacts>, out: &mut Emit<'_>) {
         let facts = out.facts.tls_mut();
-        if let (None, Some((ja3, ja4))) = (facts.ja4, fingerprints) {
-            (facts.ja3, facts.ja4) = (Some(ja3), Some(ja4));
+        if let (None, Some(told)) = (facts.ja4, told) {
+            (facts.ja3, facts.ja4) = (told.ja3, told.ja4);
         }
         if let (None, Some(name)) = (&facts.alpn, hello.alpn().next()) {
             facts.alpn = alpn(name);
@@ -158,11 +165,6 @@ impl Handshakes {
         if self.carrier == Carrier::Quic {
             facts.version = version::TLS13;
         }
-        if let Some(error) = hello.stop {
-            out.anomaly(arrived.at, error, arrived.message.body);
-        }
-        let told = Fingerprinted { hello, fingerprints };
-        self.emit(arrived, "client-hello", name, &told, out);
     }
 
     fn take_server_hello(&mut self, hello: &ServerHello<'_>, out: &mut Emit<'_>) {
@@ -171,11 +173,9 @@ impl Handshakes {
         }
         self.server = true;
         self.hidden |= hello.hides_the_rest();
-        let facts = out.facts.tls_mut();
-        facts.version = hello.selected_version();
-        if let Some(name) = hello.alpn().and_then(alpn) {
-            facts.alpn = Some(name);
-        }
+        let before = out.facts.tls.take();
+        let after = out.hellos.server(before, hello.selected_version(), hello.alpn());
+        out.facts.tls = Some(after);
     }
 
     fn emit(
@@ -188,7 +188,7 @@ impl Handshakes {
     ) {
         let message = &arrived.message;
         let emitted = Emitted {
-            protocol: self.protocol,
+            protocol: self.protocol(),
             kind,
             name,
             opcode: Some(message.kind.into()),
@@ -233,34 +233,25 @@ impl Fields for Both<'_> {
     }
 }
 
-/// An application protocol's name, as far as it is sane text.
-fn alpn(name: &[u8]) -> Option<Box<str>> {
-    let sane = (1..=64).contains(&name.len()) && name.iter().all(u8::is_ascii_graphic);
-    let name = sane.then(|| std::str::from_utf8(name).ok())??;
-    // Both ends' GREASE values are unprintable, thus gone already.
-    Some(name.into())
-}
-
-fn too_many() -> WireError {
-    WireError::new(Layer::Tls, 0, Reason::TooLarge)
-}
-
-/// Keeps the names of the server's certificate: lower case, each once, not too many. False if
-/// there were more.
-fn keep_names(said: &[String], out: &mut Emit<'_>) -> bool {
+/// Keeps the names of the server's certificate: lower case, each once, not too many. Says what
+/// could not be read, or that there were more.
+fn keep_names(leaf: &[u8], out: &mut Emit<'_>) -> Result<(), WireError> {
     let facts = out.facts.tls_mut();
     let mut kept = std::mem::take(&mut facts.certificate_names).into_string();
     let mut places: Vec<Range<usize>> = Vec::new();
     let mut all = true;
-    for name in said {
+    let read = names(leaf, &mut |name| {
         let name = name.trim();
         let sane = !name.is_empty() && name.len() <= 255 && !name.chars().any(char::is_control);
-        if !sane || places.iter().any(|place| kept[place.clone()].eq_ignore_ascii_case(name)) {
-            continue;
+        if !all
+            || !sane
+            || places.iter().any(|place| kept[place.clone()].eq_ignore_ascii_case(name))
+        {
+            return;
         }
         if places.len() == MAX_NAMES {
             all = false;
-            break;
+            return;
         }
         if !kept.is_empty() {
             kept.push(',');
@@ -269,7 +260,7 @@ fn keep_names(said: &[String], out: &mut Emit<'_>) -> bool {
         kept.push_str(name);
         kept[start..].make_ascii_lowercase();
         places.push(start..kept.len());
-    }
+    });
     facts.certificate_names = kept.into();
-    all
+    if all { read } else { Err(WireError::new(Layer::Tls, 0, Reason::TooLarge)) }
 }

@@ -66,10 +66,26 @@ struct Http {
 
 /// A request that waits for its response.
 struct Pending {
-    method: Box<str>,
-    path: Box<str>,
+    /// The method, then the path.
+    text: Box<str>,
+    /// Bytes of the method.
+    method: usize,
     /// `None`: as [`Http::host`].
     host: Option<Box<str>>,
+}
+
+impl Pending {
+    fn new(method: &str, path: &str, host: Option<Box<str>>) -> Self {
+        let mut text = String::with_capacity(method.len() + path.len());
+        text.push_str(method);
+        text.push_str(path);
+        Pending { text: text.into(), method: method.len(), host }
+    }
+
+    /// Method and path.
+    fn parts(&self) -> (&str, &str) {
+        self.text.split_at_checked(self.method).unwrap_or_default()
+    }
 }
 
 /// Where in its messages a direction stands.
@@ -201,11 +217,11 @@ impl Http {
         if self.pending.len() == MAX_PENDING {
             self.pending.pop_front();
         }
-        self.pending.push_back(Pending {
-            method: request.method.into(),
-            path: request.path().into(),
-            host: (*self.host != *host).then(|| host.into()),
-        });
+        if self.pending.capacity() == 0 {
+            self.pending.reserve_exact(1); // most wait for each answer
+        }
+        let other = (*self.host != *host).then(|| host.into());
+        self.pending.push_back(Pending::new(request.method, request.path(), other));
         let place = if connect { Place::Connecting } else { body.into() };
         Step::Next { used: head.len(), place }
     }
@@ -224,10 +240,9 @@ impl Http {
         let interim = (100..200).contains(&response.status) && response.status != 101;
         let request = if interim { None } else { self.pending.pop_front() };
         let answered = request.as_ref().or(self.pending.front().filter(|_| interim));
-        let method = answered.map_or("", |request| &request.method);
+        let (method, path) = answered.map(Pending::parts).unwrap_or_default();
         let host = answered.map(|request| request.host.as_ref().unwrap_or(&self.host));
         let body = response.body(method == "HEAD");
-        let path = answered.map_or("", |request| &request.path);
         out.message(
             at,
             direction,

@@ -8,6 +8,7 @@ mod assembler;
 pub mod dns;
 pub mod dtls;
 mod handshakes;
+pub mod hellos;
 pub mod http;
 pub mod media;
 pub mod mmtls;
@@ -95,13 +96,13 @@ impl Protocol {
 }
 
 /// Which of [`ALL`], bit by index, may begin with a byte, by transport and byte.
-pub(crate) static BY_FIRST_BYTE: LazyLock<[[u64; 256]; 2]> = LazyLock::new(|| {
+pub(crate) static BY_FIRST_BYTE: LazyLock<[[u32; 256]; 2]> = LazyLock::new(|| {
     [Transport::Tcp, Transport::Udp].map(|transport| {
         std::array::from_fn(|byte| {
             let may = |protocol: &Protocol| {
                 protocol.transports.contains(&transport) && (protocol.first)(transport, byte as u8)
             };
-            ALL.iter().enumerate().fold(0, |mask, (i, p)| mask | u64::from(may(p)) << i)
+            ALL.iter().enumerate().fold(0, |mask, (i, p)| mask | u32::from(may(p)) << i)
         })
     })
 });
@@ -176,6 +177,8 @@ pub struct Emit<'a> {
     /// Whether every packet of media streams is wanted as a message (`dissect`), or only
     /// what the tables keep (`run`).
     pub every_packet: bool,
+    /// Hellos that other flows sent.
+    pub hellos: &'a mut hellos::Hellos,
     /// Where messages go.
     pub messages: &'a mut dyn FnMut(Timestamp, Direction, &mut Facts, &Emitted<'_>),
     /// Where bytes that could not be read go, with the time and the bytes at fault.

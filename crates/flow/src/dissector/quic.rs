@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ottoscope_wire::quic::{Frame, Frames, KeyPair, Kind, LongHeader, VersionName, gquic, initial};
+use ottoscope_wire::quic::{Frame, Frames, Keys, Kind, LongHeader, VersionName, gquic, initial};
 use ottoscope_wire::tls::{Carrier, Handshake};
 use ottoscope_wire::{Fields, Value};
 
@@ -42,22 +42,46 @@ fn probe(probe: &Probe<'_>) -> Match {
         return if header.kind == Kind::VersionNegotiation { Match::Maybe } else { Match::No };
     }
     let opens = header.kind == Kind::Initial
-        && KeyPair::derive(header.version, header.destination)
-            .is_some_and(|keys| keys.client.open(&header, &mut Vec::new()).is_ok());
+        && Keys::client(header.version, header.destination)
+            .is_some_and(|keys| keys.open(&header, &mut Vec::new()).is_ok());
     if opens { Match::Yes } else { Match::Maybe }
 }
 
 /// Reads one QUIC flow.
 pub struct Quic {
     handshakes: Handshakes,
-    /// Keys in use and the direction of the client whose id they come from.
-    keys: Option<(KeyPair, Direction)>,
+    keys: Option<InUse>,
     streams: [Assembler; 2],
     /// Whether the hello of a direction was read.
     read: [bool; 2],
     scratch: Vec<u8>,
     datagrams: u32,
     hello_at: u32,
+}
+
+/// Keys in use.
+struct InUse {
+    /// Direction of the client whose id they come from.
+    direction: Direction,
+    version: u32,
+    /// The id.
+    id: Box<[u8]>,
+    client: Box<Keys>,
+    /// Made when the server sends something.
+    server: Option<Box<Keys>>,
+}
+
+impl InUse {
+    /// The keys of what was sent in a direction.
+    fn of(&mut self, direction: Direction) -> Option<&Keys> {
+        if self.direction == direction {
+            return Some(&self.client);
+        }
+        if self.server.is_none() {
+            self.server = Keys::server(self.version, &self.id).map(Box::new);
+        }
+        self.server.as_deref()
+    }
 }
 
 impl Default for Quic {
@@ -153,15 +177,16 @@ impl Quic {
     /// Opens a packet into the scratch: with the keys in use, else, for a client's packet, with
     /// those of its own destination id, which then are in use.
     fn open(&mut self, direction: Direction, header: &LongHeader<'_>) -> Option<Range<usize>> {
-        if let Some((keys, client)) = &self.keys {
-            let side = if *client == direction { &keys.client } else { &keys.server };
-            if let Ok(opened) = side.open(header, &mut self.scratch) {
-                return Some(opened.payload);
-            }
+        if let Some(keys) = self.keys.as_mut().and_then(|keys| keys.of(direction))
+            && let Ok(opened) = keys.open(header, &mut self.scratch)
+        {
+            return Some(opened.payload);
         }
-        let keys = KeyPair::derive(header.version, header.destination)?;
-        let opened = keys.client.open(header, &mut self.scratch).ok()?;
-        self.keys = Some((keys, direction));
+        let (version, id) = (header.version, header.destination);
+        let client = Keys::client(version, id)?;
+        let opened = client.open(header, &mut self.scratch).ok()?;
+        let (client, id) = (Box::new(client), id.into());
+        self.keys = Some(InUse { direction, version, id, client, server: None });
         Some(opened.payload)
     }
 

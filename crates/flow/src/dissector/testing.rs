@@ -4,6 +4,7 @@
 
 use ottoscope_wire::{Fields, Value};
 
+use super::hellos::Hellos;
 use super::{Dissector, Emit, Progress};
 use crate::model::{Direction, Facts, Transport};
 use crate::time::Timestamp;
@@ -13,6 +14,7 @@ pub(crate) struct Bench {
     pub(crate) dissector: Box<dyn Dissector>,
     pub(crate) transport: Transport,
     pub(crate) facts: Facts,
+    hellos: Hellos,
     /// `direction protocol/kind name len=… field=value …`, a message a line.
     pub(crate) messages: Vec<String>,
     pub(crate) anomalies: Vec<String>,
@@ -27,6 +29,7 @@ impl Bench {
             dissector,
             transport,
             facts: Facts::default(),
+            hellos: Hellos::default(),
             messages: Vec::new(),
             anomalies: Vec::new(),
             end: None,
@@ -41,6 +44,7 @@ impl Bench {
             transport: self.transport,
             ports: (50_000, 0),
             every_packet: false,
+            hellos: &mut self.hellos,
             messages: &mut |_, direction, _, m| {
                 let mut line = format!("{} {}/{}", direction.name(), m.protocol, m.kind);
                 line += &m.name.map_or(String::new(), |name| format!(" {name}"));

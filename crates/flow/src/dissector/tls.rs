@@ -81,11 +81,11 @@ impl Default for Tls {
 #[derive(Debug, Default)]
 struct Side {
     /// Bytes of a handshake message that goes on in the next record.
-    pending: Vec<u8>,
+    pending: Box<[u8]>,
     /// Bytes of a record that need not be seen.
-    skip: u64,
+    skip: u32,
     /// Size of the record whose rest was asked for.
-    unfinished: u64,
+    unfinished: u32,
     /// Records from here on are encrypted, or not understood.
     opaque: bool,
     /// A hole was met: the next bytes may be the middle of a record, ...
@@ -108,8 +108,8 @@ impl Dissector for Tls {
         let mut used = 0;
         loop {
             let side = &mut self.sides[direction.index()];
-            let skipped = side.skip.min((bytes.len() - used) as u64) as usize;
-            side.skip -= skipped as u64;
+            let skipped = (side.skip as usize).min(bytes.len() - used);
+            side.skip -= skipped as u32;
             used += skipped;
             let rest = &bytes[used..];
             if rest.is_empty() {
@@ -132,10 +132,10 @@ impl Dissector for Tls {
         // `missing` counts from the last byte used, thus from a record's start or within what
         // is skipped.
         let side = &mut self.sides[direction.index()];
-        let known = side.skip.max(side.unfinished);
-        side.pending.clear();
+        let known = u64::from(side.skip.max(side.unfinished));
+        side.pending = Box::default();
         side.torn = true;
-        side.skip = known.saturating_sub(missing);
+        side.skip = known.saturating_sub(missing) as u32; // no more than it was
         side.lost |= missing > known;
         side.unfinished = 0;
         Progress::Used(0)
@@ -195,16 +195,16 @@ impl Tls {
         if !wanted {
             if content_type != content::ALERT && content_type != content::HANDSHAKE {
                 side.opaque = true;
-                side.pending = Vec::new();
+                side.pending = Box::default();
                 self.handshakes.encrypted(direction);
             }
             let here = size.min(bytes.len());
-            self.sides[direction.index()].skip = (size - here) as u64;
+            self.sides[direction.index()].skip = (size - here) as u32; // a record's length has 16 bits
             return Step::Read(here);
         }
         let Some(fragment) = bytes.get(record::HEADER..size) else {
             self.records -= 1; // it comes again
-            side.unfinished = size as u64;
+            side.unfinished = size as u32;
             if content_type == content::HANDSHAKE && side.pending.is_empty() && !side.torn {
                 self.handshakes.partial(&bytes[record::HEADER..], out);
             }
@@ -243,7 +243,7 @@ impl Tls {
                     if rest[0] <= handshake_type::LAST && need <= MAX_MESSAGE && !side.torn =>
                 {
                     self.handshakes.partial(rest, out);
-                    side.pending = rest.to_vec();
+                    side.pending = rest.into();
                     return;
                 }
                 _ if side.torn => return,

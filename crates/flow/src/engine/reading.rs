@@ -8,7 +8,7 @@ use ottoscope_wire::packet::Packet;
 
 use super::Engine;
 use super::session::Session;
-use crate::cold::{Detail, Live};
+use crate::cold::{Cold, Live, Place};
 use crate::dissector::{Emit, Emitted};
 use crate::entry::Entry;
 use crate::model::{Anomaly, Direction, Facts, Message, Transport};
@@ -18,21 +18,14 @@ use crate::time::Timestamp;
 impl<S: Sink> Engine<S> {
     /// Lets the dissector say its last words.
     pub(super) fn close(&mut self, slot: u32) -> Result<(), S::Error> {
-        let Some(live) = self.entries[slot as usize].live.take() else { return Ok(()) };
+        let Some(place) = self.entries[slot as usize].live.take() else { return Ok(()) };
+        let live = self.cold.lives.remove(place);
         self.buffered -= live.held;
         self.last_words(slot, live, self.entries[slot as usize].last)
     }
 
-    fn last_words(
-        &mut self,
-        slot: u32,
-        mut live: Box<Live>,
-        at: Timestamp,
-    ) -> Result<(), S::Error> {
-        let result =
-            if live.reads() { self.with_emit(slot, |emit| live.close(at, emit)).1 } else { Ok(()) };
-        self.cold.lives.give(live);
-        result
+    fn last_words(&mut self, slot: u32, mut live: Live, at: Timestamp) -> Result<(), S::Error> {
+        if live.reads() { self.with_emit(slot, |emit| live.close(at, emit)).1 } else { Ok(()) }
     }
 
     /// Offers a packet's payload to whoever reads the flow.
@@ -44,28 +37,18 @@ impl<S: Sink> Engine<S> {
         at: Timestamp,
     ) -> Result<(), S::Error> {
         let entry = &mut self.entries[slot as usize];
-        let mut live = match entry.live.take() {
-            Some(live) => live,
-            None => {
-                let mut live = self.cold.lives.take();
-                if packet.ip_protocol == 6 {
-                    let streams = live.streams.get_or_insert_default();
-                    for (d, stream) in streams.iter_mut().enumerate() {
-                        if let Some(syn) = entry.syn_of(d) {
-                            stream.start(syn.wrapping_add(1));
-                        }
-                    }
-                }
-                live
-            }
+        let place = match entry.live {
+            Some(place) => place,
+            None => self.begin_reading(slot),
         };
+        let mut live = std::mem::take(&mut self.cold.lives[place]);
         let before = live.held;
         let signatures = Arc::clone(&self.signatures);
         let limit =
             if self.buffered > self.config.total_buffer { 0 } else { self.config.stream_buffer };
-        let ports = entry.ports();
+        let ports = self.entries[slot as usize].ports();
         let (keep, result) = self.with_emit(slot, |emit| {
-            let Live { streams, reader, refused, beside, looked, .. } = &mut *live;
+            let Live { streams, reader, refused, beside, looked, .. } = &mut live;
             let mut session = Session {
                 reader,
                 refused,
@@ -77,22 +60,37 @@ impl<S: Sink> Engine<S> {
                 at,
                 emit,
             };
-            match streams {
-                Some(streams) if packet.ip_protocol == 6 => {
-                    session.segment(streams, direction, packet, limit)
-                }
-                _ => session.datagram(direction, packet),
+            if packet.ip_protocol == 6 {
+                session.segment(streams, direction, packet, limit)
+            } else {
+                session.datagram(direction, packet)
             }
         });
         if keep {
-            live.held = live.streams.as_deref().map_or(0, |s| s[0].held() + s[1].held());
+            live.held = live.streams[0].held() + live.streams[1].held();
             self.buffered = self.buffered + live.held - before;
-            self.entries[slot as usize].live = Some(live);
+            self.cold.lives[place] = live;
             return result;
         }
         self.buffered -= before;
-        self.entries[slot as usize].decide();
+        self.cold.lives.remove(place);
+        let entry = &mut self.entries[slot as usize];
+        entry.live = None;
+        entry.decide();
         result.and(self.last_words(slot, live, at))
+    }
+
+    /// Makes place for whoever will read the flow, with its streams where its SYNs say.
+    fn begin_reading(&mut self, slot: u32) -> Place {
+        let place = self.cold.lives.add();
+        let entry = &mut self.entries[slot as usize];
+        entry.live = Some(place);
+        for d in 0..2 {
+            if let Some(syn) = entry.syn_of(d, &self.cold) {
+                self.cold.lives[place].streams[d].start(syn.wrapping_add(1));
+            }
+        }
+        place
     }
 
     /// Runs `work` with an [`Emit`] that leads to the sink, and reports the sink's first error.
@@ -102,9 +100,11 @@ impl<S: Sink> Engine<S> {
         work: impl FnOnce(&mut Emit<'_>) -> T,
     ) -> (T, Result<(), S::Error>) {
         let Engine { config, sink, entries, scratch, summary, capture, cold, .. } = self;
+        let Cold { details, facts: known, handshakes, carried, hellos, .. } = cold;
         let entry = &mut entries[slot as usize];
-        cold.detail(&mut entry.detail);
-        let mut detail: Box<Detail> = entry.detail.take().unwrap_or_default();
+        let told = entry.detail.and_then(|detail| details[detail].facts);
+        let mut nothing = Facts::default();
+        let facts = told.map_or(&mut nothing, |place| &mut known[place]);
         let ports = entry.ports();
         let entry_ref: &Entry = entry;
         let id = entry_ref.id;
@@ -115,7 +115,8 @@ impl<S: Sink> Engine<S> {
                 if failed.is_some() {
                     return;
                 }
-                entry_ref.describe(scratch);
+                entry_ref.describe(scratch, handshakes, details, carried);
+                scratch.tunnel = None;
                 std::mem::swap(&mut scratch.facts, facts);
                 let message = Message {
                     flow: scratch,
@@ -143,16 +144,20 @@ impl<S: Sink> Engine<S> {
             }
         };
         let mut emit = Emit {
-            facts: &mut detail.facts,
+            facts,
             transport: entry_ref.transport(),
             ports,
             every_packet: config.every_packet,
+            hellos,
             messages: &mut messages,
             anomalies: &mut anomalies,
         };
         let done = work(&mut emit);
         let failed = state.into_inner().2;
-        entry.detail = Some(detail);
+        if !nothing.are_none() {
+            let place = details.own(&mut entry.detail).facts.get_or_insert_with(|| known.add());
+            known[*place] = nothing;
+        }
         (done, failed.map_or(Ok(()), Err))
     }
 }

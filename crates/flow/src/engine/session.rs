@@ -21,7 +21,7 @@ const LOOK_BYTES: usize = 8 * 1024;
 /// One packet's way through probing and dissection.
 pub(super) struct Session<'s, 'e> {
     pub(super) reader: &'s mut Reader,
-    pub(super) refused: &'s mut u64,
+    pub(super) refused: &'s mut u32,
     pub(super) beside: &'s mut Option<Box<dyn Dissector>>,
     pub(super) looked: &'s mut u32,
     pub(super) signatures: &'s Arc<SignatureSet>,
@@ -44,7 +44,7 @@ impl Session<'_, '_> {
         }
         let taken = self.offer(direction, packet.payload);
         if let Reader::Reading(_, index) = self.reader
-            && ALL.get(*index).is_some_and(|protocol| protocol.shared)
+            && ALL.get(usize::from(*index)).is_some_and(|protocol| protocol.shared)
         {
             self.look_beside(direction, packet.payload);
         }
@@ -225,26 +225,30 @@ fn silently<T>(emit: &mut Emit<'_>, work: impl FnOnce(&mut Emit<'_>) -> T) -> T 
         transport: emit.transport,
         ports: emit.ports,
         every_packet: false,
+        hellos: emit.hellos,
         messages: &mut |_, _, _, _| {},
         anomalies: &mut |_, _, _| {},
     })
 }
 
 /// Bit of the catalogue's signatures among the protocols that said no.
-const SIGNATURE_BIT: usize = 63;
+const SIGNATURE_BIT: u8 = 31;
+
+const _: () = assert!(ALL.len() <= SIGNATURE_BIT as usize, "more protocols than bits");
 
 /// The first protocol that knows the bytes, then the catalogue's signatures.
-fn find(probe: &Probe<'_>, no: &mut u64, signatures: &Arc<SignatureSet>) -> Option<Reader> {
+fn find(probe: &Probe<'_>, no: &mut u32, signatures: &Arc<SignatureSet>) -> Option<Reader> {
     let mut open = false;
     let table = &BY_FIRST_BYTE[usize::from(probe.transport != Transport::Tcp)];
     let may = probe.bytes.first().map_or(0, |byte| table[usize::from(*byte)]);
     *no |= !may & ((1 << ALL.len()) - 1);
     let mut asked = may & !*no;
     while asked != 0 {
-        let i = asked.trailing_zeros() as usize;
+        let i = asked.trailing_zeros() as u8;
         asked &= asked - 1;
-        match ALL[i].ask(probe) {
-            Match::Yes => return Some(Reader::Reading((ALL[i].open)(), i)),
+        let protocol = ALL[usize::from(i)];
+        match protocol.ask(probe) {
+            Match::Yes => return Some(Reader::Reading((protocol.open)(), i)),
             Match::No => *no |= 1 << i,
             Match::Maybe => open = true,
         }

@@ -20,7 +20,7 @@ pub struct Name(Text);
 #[allow(clippy::large_enum_variant)] // inline on purpose; the other is the rare one
 enum Text {
     Inline { len: u8, bytes: [u8; INLINE] },
-    Long(Box<str>),
+    Long(String),
 }
 
 /// Longest unescaped text of a name: 255 bytes on the wire less the root and first length byte.
@@ -126,28 +126,36 @@ impl Name {
     }
 
     fn push(&mut self, text: &str) {
-        if let Text::Inline { len, bytes } = &mut self.0 {
-            let start = usize::from(*len);
-            if let Some(room) = bytes.get_mut(start..start + text.len()) {
-                room.copy_from_slice(text.as_bytes());
-                room.make_ascii_lowercase();
-                *len += text.len() as u8;
-                return;
+        match &mut self.0 {
+            Text::Inline { len, bytes } => {
+                let start = usize::from(*len);
+                if let Some(room) = bytes.get_mut(start..start + text.len()) {
+                    room.copy_from_slice(text.as_bytes());
+                    room.make_ascii_lowercase();
+                    *len += text.len() as u8;
+                } else {
+                    let mut long = String::with_capacity(4 * INLINE); // all escapes
+                    long.push_str(self.as_str());
+                    self.0 = Text::Long(long);
+                    self.push(text);
+                }
+            }
+            Text::Long(long) => {
+                let start = long.len();
+                long.push_str(text);
+                long[start..].make_ascii_lowercase();
             }
         }
-        let mut long = self.as_str().to_owned();
-        long.push_str(&text.to_ascii_lowercase());
-        self.0 = Text::Long(long.into());
     }
 }
 
-/// Bytes that names nearly always are made of, in lower case; 0 for all others.
+/// Bytes that stand for themselves in text, in lower case; 0 for all others.
 static PLAIN: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         let b = byte as u8;
-        if b.is_ascii_alphanumeric() || b == b'-' || b == b'_' {
+        if (b.is_ascii_graphic() || b == b' ') && b != b'.' && b != b'\\' {
             table[byte] = b.to_ascii_lowercase();
         }
         byte += 1;
@@ -191,6 +199,26 @@ fn walk<'a>(
             _ => return None,
         }
     }
+}
+
+/// What `test` says of the first label of the name at `offset`, empty for the root, and where the
+/// name ends.
+pub(super) fn first_label<T>(
+    message: &[u8],
+    offset: usize,
+    test: impl FnOnce(&[u8]) -> T,
+) -> Result<(T, usize), WireError> {
+    let mut first = None;
+    let end = walk(message, offset, |label| {
+        first.get_or_insert(label);
+        true
+    });
+    if let Some(end) = end {
+        return Ok((test(first.unwrap_or_default()), end));
+    }
+    let (parsed, end) = locate(message, offset)?;
+    let first = parsed.iter().next().map(|label| label.as_slice().to_vec());
+    Ok((test(&first.unwrap_or_default()), end))
 }
 
 /// Where the name at `offset` ends.
@@ -265,7 +293,7 @@ mod tests {
         #[test]
         fn quick_reading_is_right(
             mut bytes in prop::collection::vec(
-                prop_oneof![Just(0u8), 1u8..5, Just(0xc0), b'a'..b'f', any::<u8>()], 0..80),
+                prop_oneof![Just(0u8), 1u8..5, Just(0xc0), b'a'..b'f', b' '..0x7f, any::<u8>()], 0..80),
             offset in 0usize..40,
             long: bool,
         ) {
@@ -276,7 +304,15 @@ mod tests {
             }
             let thorough = Name::read_any(&bytes, offset);
             prop_assert_eq!(Name::read(&bytes, offset).ok(), thorough.as_ref().ok().cloned());
-            prop_assert_eq!(end_of(&bytes, offset).ok(), thorough.ok().map(|(_, end)| end));
+            let end = thorough.as_ref().ok().map(|(_, end)| *end);
+            prop_assert_eq!(end_of(&bytes, offset).ok(), end);
+            let first = first_label(&bytes, offset, <[u8]>::to_vec);
+            prop_assert_eq!(first.as_ref().ok().map(|(_, end)| *end), end);
+            if let (Ok((label, _)), Ok((name, _))) = (first, thorough) {
+                let alone = Name::from_labels([&label[..]].into_iter());
+                prop_assert!(name.as_str().starts_with(alone.as_str()));
+                prop_assert_eq!(alone.is_root(), name.is_root());
+            }
         }
     }
 

@@ -172,6 +172,20 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// The fault that [`Record::data`] would tell, without making names text.
+    pub(super) fn check(&self) -> Result<(), WireError> {
+        let skip = match self.kind {
+            kind::CNAME | kind::PTR | kind::NS => 0,
+            kind::SRV if self.len >= 7 => 6,
+            kind::SVCB | kind::HTTPS if self.len >= 3 => 2,
+            _ => return self.data().map(|_| ()),
+        };
+        if name::end_of(self.message, self.data + skip)? > self.end() {
+            return Err(WireError::new(Layer::Dns, self.data, Reason::BadLength));
+        }
+        Ok(())
+    }
+
     /// The EDNS facts, if this is the OPT pseudo-record.
     pub fn edns(&self) -> Option<Edns> {
         (self.kind == kind::OPT && self.section == Section::Additional).then(|| Edns {

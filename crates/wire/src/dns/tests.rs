@@ -177,6 +177,9 @@ proptest! {
         let _ = is_plausible(&bytes, false);
         if let Ok(message) = Message::parse(&bytes) {
             let _ = (message.check(), message.chain(), message.to_string());
+            for record in message.records() {
+                prop_assert_eq!(record.check(), record.data().map(|_| ()));
+            }
             message.fields(&mut |_, _| ());
         }
     }

@@ -222,16 +222,30 @@ impl Keys {
     }
 }
 
+impl Keys {
+    /// What opens the client's packets, see [`KeyPair::derive`].
+    pub fn client(version: u32, destination: &[u8]) -> Option<Keys> {
+        Keys::of(version, destination, "client in")
+    }
+
+    /// What opens the server's packets.
+    pub fn server(version: u32, destination: &[u8]) -> Option<Keys> {
+        Keys::of(version, destination, "server in")
+    }
+
+    fn of(version: u32, destination: &[u8], side: &str) -> Option<Keys> {
+        let Derivation { salt, labels } = derivation(version)?;
+        let initial = Hkdf::<Sha256>::new(Some(&salt), destination);
+        Some(Keys::derive(&initial, side, labels))
+    }
+}
+
 impl KeyPair {
     /// The keys that follow from the destination connection id of the client's first Initial
     /// (or of its first one after a Retry). `None` for versions whose salt is not known.
     pub fn derive(version: u32, destination: &[u8]) -> Option<KeyPair> {
-        let Derivation { salt, labels } = derivation(version)?;
-        let initial = Hkdf::<Sha256>::new(Some(&salt), destination);
-        Some(KeyPair {
-            client: Keys::derive(&initial, "client in", labels),
-            server: Keys::derive(&initial, "server in", labels),
-        })
+        let client = Keys::client(version, destination)?;
+        Some(KeyPair { client, server: Keys::server(version, destination)? })
     }
 }
 

@@ -1,10 +1,8 @@
-//! The certificate message up to TLS 1.2 (RFC 5246 7.4.2), and the names in a certificate.
+//! The certificate message up to TLS 1.2 (RFC 5246 7.4.2).
 
 use std::fmt;
 
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
-
+use super::x509::{ALTERNATIVE_NAMES, COMMON_NAME, names};
 use crate::cursor::{Cursor, put_u24};
 use crate::error::{Layer, Reason, WireError};
 use crate::fields::{Fields, Value};
@@ -46,28 +44,6 @@ impl<'a> Iterator for Certificates<'a> {
     }
 }
 
-/// Calls `each` with the subject's common names and the alternative DNS names of a DER
-/// certificate, as they stand, duplicates included. Says what could not be read.
-pub fn names(der: &[u8], each: &mut dyn FnMut(&str)) -> Result<(), WireError> {
-    let bad = |what| WireError::new(Layer::Tls, 0, Reason::Malformed(what));
-    let (_, certificate) =
-        X509Certificate::from_der(der).map_err(|_| bad("not an X.509 certificate"))?;
-    for attribute in certificate.subject().iter_common_name() {
-        if let Ok(name) = attribute.as_str() {
-            each(name);
-        }
-    }
-    let alternatives = certificate
-        .subject_alternative_name()
-        .map_err(|_| bad("bad or repeated alternative names"))?;
-    for name in alternatives.iter().flat_map(|e| &e.value.general_names) {
-        if let GeneralName::DNSName(name) = name {
-            each(name);
-        }
-    }
-    Ok(())
-}
-
 impl fmt::Display for Certificates<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} certificates", self.count())
@@ -84,30 +60,12 @@ impl Fields for Certificates<'_> {
     }
 }
 
-/// Certificates whose leaf's names were read before: they are what costs.
-#[derive(Debug, Clone, Copy)]
-pub struct Named<'a> {
-    /// How many certificates there are.
-    pub count: usize,
-    /// What [`names`] gave, in that order.
-    pub names: &'a [String],
-}
-
-impl Fields for Named<'_> {
-    fn fields(&self, each: &mut dyn FnMut(&'static str, Value<'_>)) {
-        each("certificates", Value::Number(self.count as u64));
-        self.names.iter().for_each(|name| each("name", Value::Text(name)));
-    }
-}
-
 /// An unsigned certificate with the given names, for synthesis and tests: right in form,
 /// trusted by nobody.
 pub fn synthesise(common_name: &str, dns_names: &[&str]) -> Vec<u8> {
     const ECDSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
     const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
     const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
-    const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
-    const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
     let sequence = |parts: &[Vec<u8>]| der(0x30, &parts.concat());
     let name = |text: &str| {
         let attribute = sequence(&[der(0x06, COMMON_NAME), der(0x0c, text.as_bytes())]);

@@ -12,12 +12,14 @@ pub mod client_hello;
 pub mod handshake;
 pub mod record;
 pub mod server_hello;
+pub mod x509;
 
-pub use certificate::{Certificates, Named, names};
+pub use certificate::Certificates;
 pub use client_hello::{Carrier, ClientHello, ClientHelloRepr};
 pub use handshake::Handshake;
 pub use record::{Alert, Record};
 pub use server_hello::{ServerHello, ServerHelloRepr};
+pub use x509::names;
 
 /// Content types of records (RFC 8446 B.1).
 pub mod content {

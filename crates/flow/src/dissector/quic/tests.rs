@@ -1,4 +1,4 @@
-use ottoscope_wire::quic::version;
+use ottoscope_wire::quic::{KeyPair, version};
 use ottoscope_wire::tls::{ClientHelloRepr, ServerHelloRepr};
 use proptest::prelude::*;
 
