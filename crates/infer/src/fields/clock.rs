@@ -175,12 +175,12 @@ impl Tally {
         if rate < 0.2 {
             return None;
         }
-        let near = |known: &&f64| (rate / **known - 1.0).abs() < 0.03;
+        let near = |known: &&f64| (rate / **known - 1.0).abs() < 0.02;
         let known = RATES.iter().find(near);
         let agree = self.lines.iter().filter(|line| (line.0 / rate - 1.0).abs() < 0.05);
         let agree: usize = agree.map(|line| line.1).sum();
         let steady = self.steady as f64 / self.steps.max(1) as f64;
-        if known.is_none() && (steady > 0.6 || 10 * agree < 8 * self.lined) {
+        if 10 * agree < 8 * self.lined || known.is_none() && steady > 0.6 {
             return None;
         }
         let share = self.lined as f64 / self.points as f64;

@@ -59,15 +59,15 @@ fn fits(table: &Table<'_>, column: &Column, unit: u64) -> Vec<Fit> {
     .collect()
 }
 
-/// Whether most rows have this length.
+/// Whether no more than a few rows are shorter than they say: others may come behind them.
 pub(crate) fn holds(table: &Table<'_>, column: &Column, add: i64, little: bool) -> bool {
     let swapped = little.then(|| column.swapped());
     let numbers = swapped.as_ref().unwrap_or(column);
     let told = (0..numbers.len()).filter(|at| {
         let len = table.rows[numbers.rows[*at] as usize].len;
-        difference(len, numbers.values[*at], 1) == Some(add)
+        difference(len, numbers.values[*at], 1).is_some_and(|difference| difference >= add)
     });
-    2 * told.count() >= numbers.len()
+    10 * told.count() >= 9 * numbers.len()
 }
 
 /// Whether a constant is one that a format has: the value counts the whole message, what is
@@ -168,7 +168,7 @@ fn correlated(
     for (numbers, little) in [(Some(column), false), (swapped, true)] {
         let Some(numbers) = numbers else { continue };
         let r = correlation(table, numbers);
-        if r > params.length_correlation {
+        if r > params.length_correlation && slope(table, numbers, spread) {
             let mut differences: Vec<i64> = (0..numbers.len())
                 .filter_map(|at| {
                     difference(table.rows[numbers.rows[at] as usize].len, numbers.values[at], 1)
@@ -186,4 +186,16 @@ fn correlated(
         }
     }
     None
+}
+
+/// Whether bytes grow by one to eight for each more of the value, the commonest value aside: two
+/// heaps of messages make any two-valued field correlate.
+fn slope(table: &Table<'_>, column: &Column, spread: &Spread) -> bool {
+    let top = spread.common.first().map(|(value, _)| *value);
+    let (low, high) = (0..column.len())
+        .filter(|at| Some(column.values[*at]) != top)
+        .map(|at| (column.values[at], table.rows[column.rows[at] as usize].len))
+        .fold(((u64::MAX, 0), (0, 0)), |(low, high), point| (low.min(point), high.max(point)));
+    let (width, height) = (high.0.saturating_sub(low.0) as f64, f64::from(high.1) - f64::from(low.1));
+    width > 0.0 && (0.9..=8.5).contains(&(height / width))
 }
