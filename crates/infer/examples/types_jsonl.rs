@@ -170,8 +170,10 @@ fn main() -> Result<()> {
     let mut protocols: Vec<_> =
         std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     protocols.sort();
-    let methods: Vec<&str> =
-        ["paper", "typed"].into_iter().filter(|m| !has("paper") && !has("typed") || has(m)).collect();
+    let methods: Vec<&str> = ["paper", "typed"]
+        .into_iter()
+        .filter(|m| !has("paper") && !has("typed") || has(m))
+        .collect();
     let grouping = if has("pooled") { "pooled" } else { "layout" };
     for method in methods {
         let mut halves: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
@@ -200,7 +202,10 @@ fn main() -> Result<()> {
                     cell[usize::from(good)] += 1;
                     if !good || has("-vv") {
                         let mark = if good { "+" } else { "-" };
-                        let key = format!("{mark} {:?} {} ({}) as {kind}", field.span, field.name, field.kind);
+                        let key = format!(
+                            "{mark} {:?} {} ({}) as {kind}",
+                            field.span, field.name, field.kind
+                        );
                         let entry = wrong.entry(key).or_insert((0, String::new()));
                         entry.0 += 1;
                         entry.1 = format!("{:.2} {}", told.confidence, told.evidence);

@@ -11,9 +11,31 @@ const UNIX: &[(&str, f64)] =
 const NTP_EPOCH: f64 = 2_208_988_800.0;
 /// Clocks of media (RFC 3551) and of computers, per second.
 const RATES: &[f64] = &[
-    1.0, 10.0, 50.0, 60.0, 100.0, 250.0, 1000.0, 8000.0, 11_025.0, 12_000.0, 16_000.0, 22_050.0,
-    24_000.0, 32_000.0, 44_100.0, 48_000.0, 65_536.0, 90_000.0, 1e6, 1e7, 1e9, 4_294_967_296.0,
+    1.0,
+    10.0,
+    50.0,
+    60.0,
+    100.0,
+    250.0,
+    1000.0,
+    8000.0,
+    11_025.0,
+    12_000.0,
+    16_000.0,
+    22_050.0,
+    24_000.0,
+    32_000.0,
+    44_100.0,
+    48_000.0,
+    65_536.0,
+    90_000.0,
+    1e6,
+    1e7,
+    1e9,
+    4_294_967_296.0,
 ];
+/// Earliest capture whose date can be told from small numbers, seconds (1979).
+const EARLIEST: f64 = 3e8;
 /// How far a sender's clock may be off the capture's, seconds.
 const OFF: f64 = 2.0 * 86_400.0;
 
@@ -57,7 +79,10 @@ fn date(table: &Table<'_>, column: &Column) -> Option<Finding> {
     let dated = |per_second: f64, epoch: f64| {
         let near = |at: &usize| {
             let value = column.values[*at];
-            value != 0 && (value as f64 / per_second - epoch - seconds(*at)).abs() < OFF
+            // In the first years of a clock any small number is near.
+            value != 0
+                && seconds(*at) > EARLIEST
+                && (value as f64 / per_second - epoch - seconds(*at)).abs() < OFF
         };
         (0..column.len()).filter(near).count()
     };

@@ -41,8 +41,7 @@ pub(crate) fn opcode(column: &Column, spread: &Spread, params: &Params) -> Optio
     if spread.entropy >= limit || repeated < 2.0 || column.width() > 4 {
         return None;
     }
-    let evidence =
-        format!("{} values, normalised entropy {:.2}", spread.distinct, spread.entropy);
+    let evidence = format!("{} values, normalised entropy {:.2}", spread.distinct, spread.entropy);
     let bits = (spread.total as f64 / spread.distinct as f64).log2() * 4.0;
     Some(Finding::new(Kind::Opcode, bits, 0.9, evidence))
 }

@@ -74,8 +74,7 @@ pub(super) fn in_table(table: &Table<'_>, span: &Range<usize>) -> Option<Respons
         if highest >= offset && !bit {
             return None;
         }
-        let is_response =
-            |value: u64| if bit { value & offset != 0 } else { value >= offset };
+        let is_response = |value: u64| if bit { value & offset != 0 } else { value >= offset };
         let (mut responses, mut known) = (0, 0);
         for (value, count) in spread.common.iter().filter(|(value, _)| is_response(*value)) {
             let request = value.wrapping_sub(offset);

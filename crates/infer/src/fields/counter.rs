@@ -138,9 +138,7 @@ fn walk(table: &Table<'_>, column: &Column, scope: Scope) -> [Steps; 2] {
         Scope::Flow => (0..column.len()).for_each(|at| one(at, true, false)),
         Scope::Direction | Scope::All => {
             let mut order: Vec<u32> = (0..column.len() as u32).collect();
-            order.sort_unstable_by_key(|at| {
-                table.rows[column.rows[*at as usize] as usize].sample
-            });
+            order.sort_unstable_by_key(|at| table.rows[column.rows[*at as usize] as usize].sample);
             let by_side = scope == Scope::Direction;
             order.iter().for_each(|at| one(*at as usize, false, by_side));
         }
@@ -186,7 +184,9 @@ fn counter(table: &Table<'_>, column: &Column, scope: Scope, little: bool) -> Op
     both.join(down.clone());
     judge(scope, little, None, column, both).or_else(|| {
         let one = |direction, steps: Steps, other: &Steps| {
-            (other.pairs >= 2).then(|| judge(scope, little, Some(direction), column, steps)).flatten()
+            (other.pairs >= 2)
+                .then(|| judge(scope, little, Some(direction), column, steps))
+                .flatten()
         };
         if scope != Scope::FlowAndDirection {
             return None;

@@ -149,7 +149,9 @@ pub(crate) fn mark(
         return Some(Finding::new(Kind::RequestResponse, sided as f64, share, evidence));
     }
     let one_way = 2 * sided < column.len();
-    if (one_way || share >= 0.65) && runs.pairs >= 6 && runs.longest <= params.request_response_run
+    if (one_way || share >= 0.65)
+        && runs.pairs >= 6
+        && runs.longest <= params.request_response_run
         && 2 * runs.turns > runs.pairs
     {
         let evidence = format!("two values taking turns, in runs of {} at most", runs.longest);

@@ -23,7 +23,12 @@ pub(crate) fn text(table: &Table<'_>, column: &Column, spread: &Spread) -> Optio
         words += usize::from(body >= 2 && head[..body].iter().all(u8::is_ascii_alphanumeric));
     }
     let letters_share = letters as f64 / bytes.max(1) as f64;
-    if column.width() < 2 || rows < 2 || 2 * rows > bytes || letters_share < 0.4 || 10 * printable < 6 * bytes {
+    if column.width() < 2
+        || rows < 2
+        || 2 * rows > bytes
+        || letters_share < 0.4
+        || 10 * printable < 6 * bytes
+    {
         return None;
     }
     if 10 * words >= 9 * rows && spread.distinct <= 64 && 4 * spread.distinct <= spread.total {

@@ -2,14 +2,15 @@
 
 mod clock;
 mod code;
+pub mod command;
 mod counter;
 mod echo;
 mod finding;
 mod length;
 mod look;
-pub mod command;
 pub mod paper;
 mod place;
+pub mod refine;
 mod table;
 pub mod typed;
 

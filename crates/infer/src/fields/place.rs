@@ -20,7 +20,8 @@ pub(crate) fn address(table: &Table<'_>, column: &Column, spread: &Spread) -> Op
                 (2, _) => u64::from(port),
                 _ => return false,
             };
-            let value = if swap { value.swap_bytes() >> (64 - 8 * column.width()) } else { **value };
+            let value =
+                if swap { value.swap_bytes() >> (64 - 8 * column.width()) } else { **value };
             own != 0 && own == value
         };
         column.rows.iter().zip(&column.values).filter(matches).count()

@@ -60,8 +60,7 @@ pub fn layouts(samples: &Samples, cuts: &[Cuts], params: &Params) -> Vec<Layout>
             group_of[*member] = number as u32;
         }
         for span in cuts.fields(*end) {
-            let (has, count) =
-                having.entry(span).or_insert_with(|| (vec![false; groups.len()], 0));
+            let (has, count) = having.entry(span).or_insert_with(|| (vec![false; groups.len()], 0));
             has[number] = true;
             *count += members.len();
         }
@@ -92,17 +91,17 @@ pub fn layouts(samples: &Samples, cuts: &[Cuts], params: &Params) -> Vec<Layout>
 }
 
 /// One column with what it was read as.
-struct Reading {
+pub(super) struct Reading {
     column: Column,
-    spread: Spread,
-    finding: Option<Finding>,
+    pub(super) spread: Spread,
+    pub(super) finding: Option<Finding>,
 }
 
 /// Least rows for a value to count as constant where other layouts have others.
 const CONSTANT: usize = 8;
 
 impl Reading {
-    fn of(table: &Table<'_>, column: Column, params: &Params) -> Reading {
+    pub(super) fn of(table: &Table<'_>, column: Column, params: &Params) -> Reading {
         let spread = column.spread();
         let finding = best(table, &column, &spread, params);
         Reading { column, spread, finding }
@@ -178,8 +177,7 @@ fn fields(table: &Table<'_>, mut readings: Vec<Reading>, params: &Params) -> Vec
                     "in {told} of {asked} messages its neighbour holds what it held the other way"
                 );
                 let share = told as f64 / asked as f64;
-                side.finding =
-                    Some(Finding::new(Kind::Address, told as f64, share, evidence));
+                side.finding = Some(Finding::new(Kind::Address, told as f64, share, evidence));
             }
         }
     }
@@ -226,12 +224,7 @@ fn fields(table: &Table<'_>, mut readings: Vec<Reading>, params: &Params) -> Vec
 /// Least confidence of a reading that is told.
 const LEAST: f32 = 0.3;
 
-fn best(
-    table: &Table<'_>,
-    column: &Column,
-    spread: &Spread,
-    params: &Params,
-) -> Option<Finding> {
+fn best(table: &Table<'_>, column: &Column, spread: &Spread, params: &Params) -> Option<Finding> {
     if column.len() < 2 {
         return None;
     }

@@ -121,8 +121,7 @@ fn collect(
         out.missing.push(message.len.saturating_sub(message.seen));
         out.statistics.incomplete += usize::from(message.seen < message.len);
     }
-    out.of_packet =
-        of_packet.into_iter().map(|message| Some(place[message? as usize])).collect();
+    out.of_packet = of_packet.into_iter().map(|message| Some(place[message? as usize])).collect();
     out
 }
 

@@ -151,4 +151,3 @@ pub fn triggered(events: &[Event], params: &Params) -> Vec<Assignment> {
     out.sort_unstable_by_key(|assignment| (assignment.opcode, cause(assignment)));
     out
 }
-
