@@ -78,7 +78,7 @@ impl Echo {
     /// Looks for values that a response repeats from its request.
     pub(crate) fn transaction(&self, spread: &Spread) -> Option<Finding> {
         let answers = |side: usize| self.repeats[side] as f64 / self.messages[side].max(1) as f64;
-        let answering = if answers(1) >= answers(0) { 1 } else { 0 };
+        let answering = usize::from(answers(1) >= answers(0));
         let asking = 1 - answering;
         let fresh = self.fresh[asking] as f64 / self.messages[asking].max(1) as f64;
         let share = answers(answering);

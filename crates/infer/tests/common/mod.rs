@@ -5,16 +5,16 @@
 use ottoscope_flow::{Direction, FlowId, Timestamp, Transport};
 use ottoscope_infer::{FlowInfo, Sample, Samples};
 
-pub const SECOND: i64 = 1_000_000_000;
-pub const MILLI: i64 = 1_000_000;
+pub(crate) const SECOND: i64 = 1_000_000_000;
+pub(crate) const MILLI: i64 = 1_000_000;
 /// 10^9: what a response adds to its request's command.
-pub const RESPONSE: u64 = 1_000_000_000;
+pub(crate) const RESPONSE: u64 = 1_000_000_000;
 
 /// SplitMix64.
-pub struct Rng(pub u64);
+pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,29 +22,29 @@ impl Rng {
         z ^ z >> 31
     }
 
-    pub fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
 
-    pub fn range(&mut self, low: u64, high: u64) -> u64 {
+    pub(crate) fn range(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low)
     }
 
-    pub fn chance(&mut self, p: f64) -> bool {
+    pub(crate) fn chance(&mut self, p: f64) -> bool {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64 <= p
     }
 
-    pub fn exponential(&mut self, mean: f64) -> f64 {
+    pub(crate) fn exponential(&mut self, mean: f64) -> f64 {
         -mean * (1.0 - (self.next() >> 11) as f64 / (1u64 << 53) as f64).ln()
     }
 
-    pub fn bytes(&mut self, n: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, n: usize) -> Vec<u8> {
         (0..n).map(|_| self.next() as u8).collect()
     }
 }
 
-pub fn flow(samples: &mut Samples, id: u64, transport: Transport) -> usize {
-    let client = std::net::Ipv4Addr::from(0x0a00_0000 | id as u32 * 7 + 1);
+pub(crate) fn flow(samples: &mut Samples, id: u64, transport: Transport) -> usize {
+    let client = std::net::Ipv4Addr::from(0x0a00_0000 | (id as u32 * 7 + 1));
     samples.flow(FlowInfo {
         id: FlowId(id),
         transport,
@@ -55,21 +55,21 @@ pub fn flow(samples: &mut Samples, id: u64, transport: Transport) -> usize {
 
 /// One message as it was meant.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
-    pub at: i64,
-    pub flow: usize,
-    pub direction: Direction,
-    pub opcode: u64,
-    pub response: bool,
-    pub len: u64,
-    pub packets: u32,
+pub(crate) struct Told {
+    pub(crate) at: i64,
+    pub(crate) flow: usize,
+    pub(crate) direction: Direction,
+    pub(crate) opcode: u64,
+    pub(crate) response: bool,
+    pub(crate) len: u64,
+    pub(crate) packets: u32,
 }
 
 /// Messages of W-TCP cut into packets.
-pub struct Talk {
-    pub packets: Samples,
-    pub messages: Vec<Told>,
-    pub rng: Rng,
+pub(crate) struct Talk {
+    pub(crate) packets: Samples,
+    pub(crate) messages: Vec<Told>,
+    pub(crate) rng: Rng,
     flows: Vec<Stream>,
     said: Vec<(Told, Number, Vec<u8>)>,
     pairs: u32,
@@ -77,7 +77,7 @@ pub struct Talk {
 
 /// What the last four bytes of a header are.
 #[derive(Clone, Copy)]
-pub enum Number {
+pub(crate) enum Number {
     /// This.
     Is(u32),
     /// The next of its flow, for the request of a pair; the same for its response.
@@ -91,10 +91,10 @@ struct Stream {
     number: u32,
 }
 
-pub const SEGMENT: usize = 1400;
+pub(crate) const SEGMENT: usize = 1400;
 
 impl Talk {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let rng = Rng(seed);
         Talk {
             packets: Samples::new(),
@@ -106,7 +106,7 @@ impl Talk {
         }
     }
 
-    pub fn flow(&mut self) -> usize {
+    pub(crate) fn flow(&mut self) -> usize {
         let flow = flow(&mut self.packets, self.flows.len() as u64, Transport::Tcp);
         // One of the directions wraps soon.
         let sequence = [self.rng.next() as u32, u32::MAX - self.rng.below(20_000) as u32];
@@ -116,7 +116,7 @@ impl Talk {
 
     /// One message of `len` bytes, header included.
     #[allow(clippy::too_many_arguments)]
-    pub fn say(
+    pub(crate) fn say(
         &mut self,
         at: i64,
         flow: usize,
@@ -138,7 +138,7 @@ impl Talk {
     }
 
     /// A request and its response 20 to 80 ms later.
-    pub fn ask(&mut self, at: i64, flow: usize, opcode: u64, up: usize, down: usize) -> i64 {
+    pub(crate) fn ask(&mut self, at: i64, flow: usize, opcode: u64, up: usize, down: usize) -> i64 {
         self.pairs += 1;
         let number = Number::Pair(self.pairs);
         self.say(at, flow, Direction::Up, opcode, false, up, number);
@@ -149,7 +149,7 @@ impl Talk {
 
     /// Puts the packets on the wire: `lost` and `again` are shares of packets that are not
     /// captured or captured twice, `swapped` of those that overtake the one before them.
-    pub fn send(&mut self, lost: f64, again: f64, swapped: f64) {
+    pub(crate) fn send(&mut self, lost: f64, again: f64, swapped: f64) {
         self.said.sort_by_key(|(message, ..)| message.at);
         let mut numbers = vec![0u32; self.pairs as usize + 1];
         let mut queue = Vec::new();
@@ -211,7 +211,7 @@ impl Talk {
 }
 
 /// A day of W-TCP: tasks, heartbeats every 300 s, pushes that let the client sync.
-pub fn day(seed: u64, flows: usize, wide: bool) -> Talk {
+pub(crate) fn day(seed: u64, flows: usize, wide: bool) -> Talk {
     let mut talk = Talk::new(seed);
     let codes: &[u64] = if wide {
         &[237, 9, 10, 522, 694, 1107, 39, 68, 98, 2098]
