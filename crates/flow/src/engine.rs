@@ -361,8 +361,9 @@ impl<S: Sink> Engine<S> {
         packet: &Packet<'_>,
         at: Timestamp,
     ) -> Result<(), S::Error> {
-        let Engine { entries, scratch, sink, .. } = self;
-        entries[slot as usize].describe(scratch);
+        let Engine { entries, scratch, sink, cold, .. } = self;
+        let Cold { handshakes, details, carried, .. } = &*cold;
+        entries[slot as usize].describe(scratch, handshakes, details, carried);
         let syn = u32::from(packet.tcp.flags & packet::Tcp::SYN != 0);
         sink.segment(&Segment {
             flow: scratch,

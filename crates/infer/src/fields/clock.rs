@@ -34,6 +34,8 @@ const RATES: &[f64] = &[
     1e9,
     4_294_967_296.0,
 ];
+/// Earliest capture whose date can be told from small numbers, seconds (1979).
+const EARLIEST: f64 = 3e8;
 /// How far a sender's clock may be off the capture's, seconds.
 const OFF: f64 = 2.0 * 86_400.0;
 
@@ -77,7 +79,10 @@ fn date(table: &Table<'_>, column: &Column) -> Option<Finding> {
     let dated = |per_second: f64, epoch: f64| {
         let near = |at: &usize| {
             let value = column.values[*at];
-            value != 0 && (value as f64 / per_second - epoch - seconds(*at)).abs() < OFF
+            // In the first years of a clock any small number is near.
+            value != 0
+                && seconds(*at) > EARLIEST
+                && (value as f64 / per_second - epoch - seconds(*at)).abs() < OFF
         };
         (0..column.len()).filter(near).count()
     };
@@ -195,12 +200,12 @@ impl Tally {
         if rate < 0.2 {
             return None;
         }
-        let near = |known: &&f64| (rate / **known - 1.0).abs() < 0.03;
+        let near = |known: &&f64| (rate / **known - 1.0).abs() < 0.02;
         let known = RATES.iter().find(near);
         let agree = self.lines.iter().filter(|line| (line.0 / rate - 1.0).abs() < 0.05);
         let agree: usize = agree.map(|line| line.1).sum();
         let steady = self.steady as f64 / self.steps.max(1) as f64;
-        if known.is_none() && (steady > 0.6 || 10 * agree < 8 * self.lined) {
+        if 10 * agree < 8 * self.lined || known.is_none() && steady > 0.6 {
             return None;
         }
         let share = self.lined as f64 / self.points as f64;

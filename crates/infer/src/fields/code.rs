@@ -19,8 +19,8 @@ pub(crate) fn flags(column: &Column, spread: &Spread) -> Option<Finding> {
     // Numbers of several bytes have holes between their bytes; flags have them within.
     let within = (0..8).any(|byte| {
         let byte = (spread.varying >> (8 * byte)) as u8;
-        let breadth = 8 - byte.leading_zeros().min(8) - byte.trailing_zeros().min(8);
-        byte != 0 && byte.count_ones() >= 2 && breadth > byte.count_ones()
+        let outer = byte.leading_zeros() + byte.trailing_zeros();
+        byte.count_ones() >= 2 && 8 - outer > byte.count_ones()
     });
     if !within {
         return None;
@@ -38,7 +38,7 @@ pub(crate) fn flags(column: &Column, spread: &Spread) -> Option<Finding> {
 pub(crate) fn opcode(column: &Column, spread: &Spread, params: &Params) -> Option<Finding> {
     let limit = params.opcode_entropy;
     let repeated = spread.total as f64 / spread.distinct as f64;
-    if spread.entropy >= limit || repeated < 2.0 || column.width() > 16 {
+    if spread.entropy >= limit || repeated < 2.0 || column.width() > 4 {
         return None;
     }
     let evidence = format!("{} values, normalised entropy {:.2}", spread.distinct, spread.entropy);

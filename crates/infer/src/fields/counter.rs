@@ -70,7 +70,6 @@ impl Steps {
     fn add(&mut self, last: &mut Option<u64>, value: u64, mask: u64) {
         let Some(before) = *last else {
             *last = Some(value);
-            self.run = 0;
             return;
         };
         let window = window(mask);
@@ -129,6 +128,7 @@ fn walk(table: &Table<'_>, column: &Column, scope: Scope) -> [Steps; 2] {
         let row = table.rows[column.rows[at] as usize];
         if by_flow && row.flow != flow {
             (flow, last) = (row.flow, [None; 2]);
+            steps.iter_mut().for_each(|steps| steps.run = 0);
         }
         let slot = if by_side { row.side() } else { 0 };
         steps[row.side()].add(&mut last[slot], column.values[at], mask);

@@ -78,14 +78,14 @@ impl Echo {
     /// Looks for values that a response repeats from its request.
     pub(crate) fn transaction(&self, spread: &Spread) -> Option<Finding> {
         let answers = |side: usize| self.repeats[side] as f64 / self.messages[side].max(1) as f64;
-        let answering = if answers(1) >= answers(0) { 1 } else { 0 };
+        let answering = usize::from(answers(1) >= answers(0));
         let asking = 1 - answering;
         let fresh = self.fresh[asking] as f64 / self.messages[asking].max(1) as f64;
         let share = answers(answering);
         // Freshness of what answers: a value constant in its flow is repeated as well.
         let moving = self.neighbours == 0 || 2 * self.same < self.neighbours;
-        let few = self.repeats[answering] < 3 || spread.distinct < 3;
-        if few || share < 0.6 || fresh < 0.5 || !moving {
+        let few = self.repeats[answering] < 4 || spread.entropy < 0.6;
+        if few || share < 0.6 || fresh < 0.6 || !moving {
             return None;
         }
         let direction = if answering == 1 { Direction::Up } else { Direction::Down };
@@ -110,10 +110,10 @@ pub(crate) fn mark(
     spread: &Spread,
     params: &Params,
 ) -> Option<Finding> {
-    if spread.distinct != 2 || column.width() > 4 {
+    let [(first, most), (_, less), ..] = spread.common[..] else { return None };
+    if 20 * (most + less) < 19 * spread.total || column.width() > 4 {
         return None;
     }
-    let first = spread.common[0].0;
     let (mut told, mut sided, mut up, mut runs) = (0, 0, 0, Runs::default());
     let mut flow_counts = [[0usize; 2]; 2];
     let mut flow = u32::MAX;

@@ -7,22 +7,34 @@ use super::table::{Column, Spread, Table};
 /// Rows whose bytes are looked at, evenly over all: shares within a per cent.
 const LOOKED: usize = 8192;
 
-/// Looks for printable text.
-pub(crate) fn text(table: &Table<'_>, column: &Column) -> Option<Finding> {
-    let (mut rows, mut plain, mut bytes, mut printable, mut letters) = (0, 0, 0, 0, 0);
+/// Looks for printable text. Few words without anything else are a code.
+pub(crate) fn text(table: &Table<'_>, column: &Column, spread: &Spread) -> Option<Finding> {
+    let (mut rows, mut plain, mut words) = (0, 0, 0);
+    let (mut bytes, mut printable, mut letters) = (0, 0, 0);
     for head in heads(table, column) {
         let head = &head[column.span.clone()];
         let body = head.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let good = head[..body].iter().filter(|byte| matches!(byte, 0x20..=0x7e)).count();
         rows += 1;
-        bytes += head.len();
+        bytes += body;
         printable += good;
         letters += head[..body].iter().filter(|byte| byte.is_ascii_alphabetic()).count();
         plain += usize::from(body >= 2 && good == body);
+        words += usize::from(body >= 2 && head[..body].iter().all(u8::is_ascii_alphanumeric));
     }
     let letters_share = letters as f64 / bytes.max(1) as f64;
-    if column.width() < 2 || rows < 2 || letters_share < 0.4 || 10 * printable < 6 * bytes {
+    if column.width() < 2
+        || rows < 2
+        || 2 * rows > bytes
+        || letters_share < 0.4
+        || 10 * printable < 6 * bytes
+    {
         return None;
+    }
+    if 10 * words >= 9 * rows && spread.distinct <= 64 && 4 * spread.distinct <= spread.total {
+        let evidence = format!("{} words in {} messages", spread.distinct, spread.total);
+        let bits = (spread.total as f64 / spread.distinct as f64).log2() * 4.0;
+        return Some(Finding::new(Kind::Opcode, bits, 0.9, evidence));
     }
     // A byte that counts the text often stands before it.
     let share = (plain as f64 / rows as f64).max(0.7 * printable as f64 / bytes as f64);

@@ -10,6 +10,7 @@ mod length;
 mod look;
 pub mod paper;
 mod place;
+pub mod refine;
 mod table;
 pub mod typed;
 

@@ -83,30 +83,45 @@ pub(crate) fn session(
     let width = column.width().min(8) as u32 * 8;
     let (low, high) = spread.range;
     // Small numbers that stay within a flow are codes rather than ids.
-    let wide = high - low > 1 << (width / 2) && spread.varying.count_ones() * 4 >= width;
-    if stay < 0.9 || !wide {
+    if high - low <= 1 << (width / 2) || spread.varying.count_ones() * 4 < width {
         return None;
     }
-    if spread.distinct == 2 && column.width() < 4 {
-        return None;
-    }
+    // No id is often told as zero.
     let mut pairs: Vec<(u64, u32)> = (column.values.iter().copied())
         .zip(column.rows.iter().map(|row| table.rows[*row as usize].flow))
+        .filter(|(value, _)| *value != 0)
         .collect();
+    let told = pairs.len();
     pairs.sort_unstable();
     pairs.dedup();
-    // Flows whose value no other flow has.
-    let own = pairs.chunk_by(|a, b| a.0 == b.0).filter(|flows| flows.len() == 1).count();
-    let share = own as f64 / pairs.len() as f64;
-    if share < 0.6 {
+    let mut own = 0;
+    let (mut values, mut full) = (0, 0);
+    for flows in pairs.chunk_by(|a, b| a.0 == b.0) {
+        values += 1;
+        // Flows whose value no other flow has.
+        own += usize::from(flows.len() == 1);
+        full += usize::from(flows[0].0 >> (width - 8) != 0);
+    }
+    if values < 2 || values == 2 && column.width() < 4 {
         return None;
     }
+    let share = own as f64 / pairs.len() as f64;
+    let steady = stay >= 0.9 && share >= 0.6;
+    // Ids that change within a flow: random in all their bytes, used again and again, in one or
+    // two flows each.
+    let random = column.width() >= 4 && 10 * full >= 6 * values;
+    let reused = random && told >= 3 * values && stay >= 0.3 && pairs.len() <= 2 * values;
+    if !steady && !reused {
+        return None;
+    }
+    let share = if steady { share } else { 0.7 };
+    let stay = if steady { stay } else { 1.0 };
     let evidence = format!(
         "{} values in {} flows, the same as before in {:.1} % of messages of their flow and \
          direction",
         spread.distinct,
         echo.flows,
-        100.0 * stay
+        percent(echo.same, echo.neighbours)
     );
     let bits = (echo.same as f64).sqrt() + 2.0 * spread.distinct.min(16) as f64 - 2.0;
     Some(Finding::new(Kind::Session, bits, stay * share, evidence))

@@ -91,17 +91,17 @@ pub fn layouts(samples: &Samples, cuts: &[Cuts], params: &Params) -> Vec<Layout>
 }
 
 /// One column with what it was read as.
-struct Reading {
+pub(super) struct Reading {
     column: Column,
-    spread: Spread,
-    finding: Option<Finding>,
+    pub(super) spread: Spread,
+    pub(super) finding: Option<Finding>,
 }
 
 /// Least rows for a value to count as constant where other layouts have others.
 const CONSTANT: usize = 8;
 
 impl Reading {
-    fn of(table: &Table<'_>, column: Column, params: &Params) -> Reading {
+    pub(super) fn of(table: &Table<'_>, column: Column, params: &Params) -> Reading {
         let spread = column.spread();
         let finding = best(table, &column, &spread, params);
         Reading { column, spread, finding }
@@ -116,6 +116,23 @@ impl Reading {
             }
             return self;
         };
+        // A mark of requests is one in all layouts; two kinds of messages with one layout, that
+        // take turns, differ in many a field.
+        let mark = |finding: &Option<Finding>| {
+            finding.as_ref().is_some_and(|f| f.kind == Kind::RequestResponse)
+        };
+        if mark(&self.finding) && !mark(&all.finding) && all.column.len() > self.column.len() {
+            self.finding = None;
+        }
+        // What is nearly always one value names nothing.
+        let own = self.finding.as_ref().map(|finding| finding.kind);
+        if own == Some(Kind::Constant)
+            && wide.kind == Kind::Opcode
+            && all.spread.top() >= 0.95
+            && self.column.len() >= CONSTANT
+        {
+            return self;
+        }
         let relation = |finding: &Finding| match finding.kind {
             Kind::Constant | Kind::Payload | Kind::Text | Kind::Unidentified => 0,
             Kind::Opcode | Kind::Flags => 1,
@@ -161,6 +178,24 @@ fn fields(table: &Table<'_>, mut readings: Vec<Reading>, params: &Params) -> Vec
                 );
                 let share = told as f64 / asked as f64;
                 side.finding = Some(Finding::new(Kind::Address, told as f64, share, evidence));
+            }
+        }
+    }
+    // A format marks requests once: what only repeats the mark is fixed on each side.
+    let is_mark = |reading: &Reading| {
+        reading.finding.as_ref().is_some_and(|f| f.kind == Kind::RequestResponse)
+    };
+    if let Some(mark) = readings.iter().position(is_mark) {
+        let (left, right) = readings.split_at_mut(mark + 1);
+        for reading in right.iter_mut().filter(|reading| is_mark(reading)) {
+            if same_halves(&left[mark].column, &reading.column) {
+                let span = &left[mark].column.span;
+                let evidence = format!(
+                    "one value beside each of the mark of requests at {}..{}",
+                    span.start, span.end
+                );
+                let bits = reading.column.len() as f64;
+                reading.finding = Some(Finding::new(Kind::Constant, bits, 0.7, evidence));
             }
         }
     }
@@ -215,7 +250,7 @@ fn best(table: &Table<'_>, column: &Column, spread: &Spread, params: &Params) ->
             told(clock::steady(table, column, swapped, spread)).or_else(counter)
         })
         .or_else(|| told(echo.transaction(spread)))
-        .or_else(|| told(look::text(table, column)))
+        .or_else(|| told(look::text(table, column, spread)))
         .or_else(|| told(place::session(table, column, spread, &echo)))
         .or_else(|| told(nearly_constant(column, spread)))
         .or_else(|| told(echo::mark(table, column, spread, params)))
@@ -234,17 +269,41 @@ fn constant(column: &Column, spread: &Spread) -> Finding {
     Finding::new(Kind::Constant, 2.0 * column.len() as f64, 1.0, evidence)
 }
 
-/// One value but in messages that are something else: there it is anything.
+/// One value but in a few messages, which have one or two others, or are something else and
+/// have anything there.
 fn nearly_constant(column: &Column, spread: &Spread) -> Option<Finding> {
     let others = spread.total - spread.common.first()?.1;
-    if column.width() < 2 || spread.top() < 0.95 || 2 * (spread.distinct - 1) < others {
+    let anything = column.width() >= 2 && 2 * (spread.distinct - 1) >= others;
+    if spread.top() < 0.95 || spread.total < 20 || spread.distinct > 3 && !anything {
         return None;
     }
     let evidence = format!(
-        "one value in {:.1} % of {} messages, {} others once or twice",
+        "one value in {:.1} % of {} messages, {} others in the rest",
         100.0 * spread.top(),
         column.len(),
         spread.distinct - 1
     );
-    Some(Finding::new(Kind::Constant, column.len() as f64, spread.top(), evidence))
+    Some(Finding::new(Kind::Constant, column.len() as f64, 0.8 * spread.top(), evidence))
+}
+
+/// Whether two columns of two values each say the same of all but few messages.
+fn same_halves(a: &Column, b: &Column) -> bool {
+    let mut both: HashMap<(u64, u64), usize> = HashMap::new();
+    if a.rows != b.rows {
+        return false;
+    }
+    for pair in a.values.iter().zip(&b.values) {
+        *both.entry((*pair.0, *pair.1)).or_default() += 1;
+        if both.len() > 64 {
+            return false;
+        }
+    }
+    let mut counts: Vec<_> = both.into_iter().map(|(pair, count)| (count, pair)).collect();
+    counts.sort_unstable_by(|a, b| b.cmp(a));
+    match counts[..] {
+        [(first, x), (second, y), ..] => {
+            x.0 != y.0 && x.1 != y.1 && 20 * (first + second) >= 19 * a.len()
+        }
+        _ => false,
+    }
 }

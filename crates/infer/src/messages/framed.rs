@@ -52,8 +52,14 @@ impl Framing {
             .iter()
             .map(|member| samples.get(*member).head)
             .find(|head| head.len() >= end.max(field.span.end))?;
+        // Some constants are so but in a few messages.
+        let everywhere = |offset: usize| {
+            let mut heads = members.iter().map(|member| samples.get(*member).head);
+            heads.all(|head| head.get(offset).is_none_or(|byte| *byte == example[offset]))
+        };
         let fixed = constants
             .flat_map(|field| field.span.clone())
+            .filter(|offset| everywhere(*offset))
             .map(|offset| (offset, example[offset]))
             .collect();
         let known = [Kind::Unidentified, Kind::Payload, Kind::Text];

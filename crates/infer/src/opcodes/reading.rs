@@ -26,10 +26,9 @@ impl Reading {
         let opcodes = fields.iter().filter(|f| f.kind == Kind::Opcode && f.span.len() <= 8);
         let field = opcodes.max_by(|a, b| a.confidence.total_cmp(&b.confidence))?;
         let offset = response_offset(samples, members, &field.span);
-        let marks = fields.iter().filter(|f| f.kind == Kind::RequestResponse);
-        let mark = marks
-            .filter_map(|field| Some((field.span.clone(), response(samples, members, field)?)))
-            .next();
+        let mut marks = fields.iter().filter(|f| f.kind == Kind::RequestResponse);
+        let mark =
+            marks.find_map(|field| Some((field.span.clone(), response(samples, members, field)?)));
         Some(Reading {
             opcode: field.span.clone(),
             little: offset.as_ref().map_or(field.little, |offset| offset.little),

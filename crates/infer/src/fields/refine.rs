@@ -1,0 +1,188 @@
+//! Spans merged or split where the typed reading of the whole, or of a part, is the better one.
+//!
+//! Merged: a counter, length or date cut in two; a command whose upper bytes move with it; an id
+//! whose parts both come back. Split: a number that stands beside other bytes in one span. What
+//! only looks as good either way stays as it is.
+
+use std::ops::Range;
+
+use super::finding::Finding;
+use super::table::Table;
+use super::typed::Reading;
+use super::{Kind, command};
+use crate::params::Params;
+use crate::samples::Samples;
+
+/// Longest number.
+const WIDEST: usize = 8;
+
+/// The spans after merging neighbours and splitting, as long as a reading gets better.
+pub fn refine(
+    samples: &Samples,
+    members: &[usize],
+    spans: &[Range<usize>],
+    params: &Params,
+) -> Vec<Range<usize>> {
+    let stride = spans.iter().map(|span| span.end).max().unwrap_or(0);
+    let table = Table::new(samples, members, stride);
+    let part = |span: Range<usize>| Part::of(&table, span, params);
+    let mut parts: Vec<Part> = spans.iter().cloned().map(part).collect();
+    let mut at = 0;
+    while at < parts.len() {
+        if let Some(halves) = split(&table, &parts[at], params) {
+            parts.splice(at..=at, halves);
+        }
+        at += 1;
+    }
+    let mut at = 0;
+    while at + 1 < parts.len() {
+        match merged(&table, &parts[at], &parts[at + 1], params) {
+            Some(whole) => {
+                parts.splice(at..at + 2, [whole]);
+                at = at.saturating_sub(1);
+            }
+            None => at += 1,
+        }
+    }
+    parts.into_iter().map(|part| part.span).collect()
+}
+
+/// A span with its reading.
+struct Part {
+    span: Range<usize>,
+    kind: Kind,
+    confidence: f32,
+    /// Different values, and how often the third of them is seen.
+    distinct: usize,
+    third: usize,
+    /// All its values are zero.
+    zero: bool,
+}
+
+impl Part {
+    fn of(table: &Table<'_>, span: Range<usize>, params: &Params) -> Part {
+        let reading = Reading::of(table, table.column(&span), params);
+        let finding = reading.finding.as_ref();
+        Part {
+            span,
+            kind: finding.map_or(Kind::Unidentified, |finding| finding.kind),
+            confidence: finding.map_or(0.0, Finding::confidence),
+            distinct: reading.spread.distinct,
+            third: reading.spread.common.get(2).map_or(0, |(_, count)| *count),
+            zero: reading.spread.range == (0, 0),
+        }
+    }
+
+    /// Readings that hold for no bytes but the right ones.
+    fn is_number(&self) -> bool {
+        let number = [Kind::Sequence, Kind::Timestamp].contains(&self.kind)
+            || matches!(self.kind, Kind::Length { .. });
+        number && self.confidence >= 0.7
+    }
+}
+
+fn merged(table: &Table<'_>, left: &Part, right: &Part, params: &Params) -> Option<Part> {
+    let span = left.span.start..right.span.end;
+    if left.span.end != right.span.start || span.len() > WIDEST {
+        return None;
+    }
+    let width = [2, 4, 8].contains(&span.len());
+    let whole = || Part::of(table, span.clone(), params);
+    if left.kind == Kind::Transaction && right.kind == Kind::Transaction {
+        return Some(whole()).filter(|whole| whole.kind == Kind::Transaction);
+    }
+    let number = |part: &Part| part.is_number().then_some(part.kind);
+    if width {
+        // The upper bytes of a counter move when the lower ones run over.
+        if carries(table, &left.span, &right.span) || carries(table, &right.span, &left.span) {
+            return Some(whole()).filter(|whole| whole.kind == Kind::Sequence);
+        }
+        // A number that small never needs its upper bytes.
+        let length = |part: &Part| matches!(part.kind, Kind::Length { .. });
+        if left.distinct > 1 && right.distinct > 1 && length(left) != length(right) {
+            // One byte of a length is one as long as messages are short.
+            let part = left.confidence.max(right.confidence);
+            let whole = whole();
+            if length(&whole) && whole.confidence > part + 0.03 {
+                return Some(whole);
+            }
+        }
+        let leading = left.zero && right.is_number() && span.start % 2 == 0;
+        // A length or date that neither part is.
+        let neither = left.distinct > 1 && right.distinct > 1;
+        if leading || neither && number(left).is_none() && number(right).is_none() {
+            let whole = whole();
+            let told = match whole.kind {
+                Kind::Sequence => leading,
+                _ => whole.is_number(),
+            };
+            if told {
+                return Some(whole);
+            }
+        }
+    }
+    if span.len() > 4 || left.is_number() || right.is_number() {
+        return None;
+    }
+    // Commands beyond the lower bytes: the upper ones have more values than a mark has.
+    let offset = command::in_table(table, &span)?;
+    let (upper, lower) = if offset.little { (right, left) } else { (left, right) };
+    (upper.third >= 3 && lower.distinct > 2 && offset.commands >= 3).then(whole)
+}
+
+/// Whether the upper part steps when, and only when, the lower one runs over.
+fn carries(table: &Table<'_>, upper: &Range<usize>, lower: &Range<usize>) -> bool {
+    let (upper, lower) = (table.column(upper), table.column(lower));
+    if upper.rows != lower.rows || !upper.is_numeric() || !lower.is_numeric() {
+        return false;
+    }
+    let (mut carried, mut changed, mut over) = (0, 0, 0);
+    let mut last: [Option<(u64, u64)>; 2] = [None; 2];
+    let mut flow = u32::MAX;
+    let half = lower.mask() / 2;
+    for (at, row) in upper.rows.iter().enumerate() {
+        let row = table.rows[*row as usize];
+        if row.flow != flow {
+            (flow, last) = (row.flow, [None; 2]);
+        }
+        let now = (upper.values[at], lower.values[at]);
+        if let Some(before) = last[row.side()].replace(now) {
+            let stepped = now.0 == (before.0 + 1) & upper.mask();
+            let ran_over = now.1 < before.1 && before.1 - now.1 > half;
+            changed += usize::from(now.0 != before.0);
+            over += usize::from(ran_over);
+            carried += usize::from(stepped && ran_over);
+        }
+    }
+    carried >= 3 && 10 * carried >= 9 * changed && 10 * carried >= 9 * over
+}
+
+/// The halves of a span that hides a number.
+fn split(table: &Table<'_>, part: &Part, params: &Params) -> Option<[Part; 2]> {
+    let explained = [Kind::Constant, Kind::Transaction, Kind::Session, Kind::Text, Kind::Address];
+    let length = matches!(part.kind, Kind::Length { .. });
+    if explained.contains(&part.kind) || length || !(2..=2 * WIDEST).contains(&part.span.len()) {
+        return None;
+    }
+    let halves = (part.span.start + 1..part.span.end).filter_map(|cut| {
+        let left = Part::of(table, part.span.start..cut, params);
+        let right = Part::of(table, cut..part.span.end, params);
+        // Numbers of odd widths are rare.
+        let told = |part: &Part| {
+            part.is_number() && part.distinct > 4 && [1, 2, 4, 8].contains(&part.span.len())
+        };
+        let numbers = [&left, &right].into_iter().filter(|part| told(part));
+        let (count, sure) = numbers.fold((0, 0.0f32), |(n, sum), p| (n + 1, sum + p.confidence));
+        // A counter in front of anything is a counter of wide steps.
+        let better = if part.is_number() {
+            count == 2
+                && !carries(table, &left.span, &right.span)
+                && !carries(table, &right.span, &left.span)
+        } else {
+            count > 0
+        };
+        let score = sure + 0.01 * left.span.len().min(right.span.len()) as f32;
+        better.then_some((score, [left, right]))
+    });
+    halves.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, halves)| halves)
+}
