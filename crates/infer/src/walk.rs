@@ -179,13 +179,46 @@ fn formats(
                 hold(&mut spans, &framing.length);
             }
             let fields = match rules {
-                Rules::Typed => fields::typed::infer(samples, &members, &spans, params),
+                Rules::Typed => {
+                    let spans = fields::refine::refine(samples, &members, &spans, params);
+                    joined(samples, &members, spans, params)
+                }
                 Rules::Paper => fields::paper::infer(samples, &members, &spans, params),
             };
-            let cuts = Cuts::at(spans.iter().map(|span| span.start));
+            let cuts = Cuts::at(fields.iter().map(|field| field.span.start));
             Format { members, cuts, fields }
         })
         .collect()
+}
+
+/// Most bytes of constants that are made one.
+const MOST_MAGIC: usize = 4;
+
+/// Typed fields with short constants that stand beside each other made one of four bytes at most:
+/// nothing in the messages tells them apart, and a reader wants one magic number.
+fn joined(
+    samples: &Samples,
+    members: &[usize],
+    spans: Vec<Range<usize>>,
+    params: &Params,
+) -> Vec<Field> {
+    let fields = fields::typed::infer(samples, members, &spans, params);
+    let mut whole: Vec<Range<usize>> = Vec::with_capacity(spans.len());
+    let mut constant = false;
+    for field in &fields {
+        let same = field.kind == Kind::Constant && field.direction.is_none();
+        let short = |last: &&mut Range<usize>| field.span.end - last.start <= MOST_MAGIC;
+        match whole.last_mut().filter(|_| same && constant).filter(short) {
+            Some(last) => last.end = field.span.end,
+            None => whole.push(field.span.clone()),
+        }
+        constant = same;
+    }
+    if whole.len() == spans.len() {
+        fields
+    } else {
+        fields::typed::infer(samples, members, &whole, params)
+    }
 }
 
 /// Bytes that most of the messages have.

@@ -154,7 +154,7 @@ fn what_the_engine_tells_becomes_rows() {
     one.facts = Facts {
         protocol: "tls",
         server_name: Some("a.example".into()),
-        tls: Some(Box::new(TlsFacts {
+        tls: Some(Arc::new(TlsFacts {
             certificate_names: "a.example,*.a.example".into(),
             version: 0x0304,
             ..TlsFacts::default()

@@ -114,10 +114,11 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-/// Writes where fields of each message begin, and what they hold where that is known.
+/// Writes where fields of each message begin and, where `typed`, what they hold.
 pub(crate) fn write(
     path: &Path,
     found: &Inference,
+    typed: bool,
     name: impl Fn(usize) -> Json,
 ) -> anyhow::Result<()> {
     let what = || format!("cannot write {}", path.display());
@@ -131,7 +132,7 @@ pub(crate) fn write(
     }
     for (index, sample) in samples.iter().enumerate() {
         let len = sample.head.len();
-        let line = match format_of[index] {
+        let line = match format_of[index].filter(|_| typed) {
             Some(format) => {
                 let fields = format.fields.iter().filter(|field| field.span.start < len);
                 let fields: Vec<Json> = fields

@@ -182,7 +182,8 @@ pub(crate) struct StepArgs {
     /// Write what was found as a page
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Write the fields of every message as JSON lines
+    /// Write where fields begin in every message, beyond `segment` with what they hold, as JSON
+    /// lines
     #[arg(long, value_name = "JSONL")]
     pub(crate) boundaries: Option<PathBuf>,
 }

@@ -159,7 +159,7 @@ impl<'a> Walk<'a> {
         self.steps.push(formats::messages(samples, &found, transport));
         self.steps.push(formats::fields(&found, transport));
         if let Some(path) = &self.args.boundaries {
-            lines::write(path, &found, name)?;
+            lines::write(path, &found, self.upto != "segment", name)?;
         }
         let code = Code { sources: &self.args.source, urls: &self.args.url };
         let (step, tasks) = opcodes::step(&found, survey, &code, &self.params)?;
