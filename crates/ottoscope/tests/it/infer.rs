@@ -131,7 +131,7 @@ fn opcodes_get_the_tasks_of_the_notes() {
     assert!(wrong.is_empty(), "{wrong:?}");
     let users = layout.opcodes.iter().filter(|o| o.origins.contains(&lab::Origin::User));
     assert!(right >= users.count(), "{found:?}");
-    assert!(found.iter().any(|(_, task, _)| task.starts_with("periodic, every 300")), "{found:?}");
+    assert!(found.iter().any(|(_, task, _)| task.starts_with("periodic, every 30")), "{found:?}");
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn what_is_wrong_is_said_before_anything_is_written() {
     check(&[&["all", capture, "--method", "oracle"], &html[..]].concat(), "aligned");
     check(&[&["all", capture, "--set", "votes=-1"], &html[..]].concat(), "votes");
     check(&[&["all", capture, "--set", "vote=1"], &html[..]].concat(), "votes");
-    check(&[&["all", capture, "--server", "."], &html[..]].concat(), "--server");
+    check(&[&["all", capture, "--server", "."], &html[..]].concat(), "host pattern");
     check(&[&["all", capture, "--app", "no-such-app"], &html[..]].concat(), "no-such-app");
     check(&["all", "-"], "standard input");
     check(&["propose", capture, "--name", "NoSlash"], "app/signature");

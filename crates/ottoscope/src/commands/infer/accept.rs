@@ -19,7 +19,9 @@ use crate::progress::say;
 pub(super) fn run(args: &AcceptArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let name = args.proposal.display().to_string();
     let text = fs::read_to_string(&args.proposal).with_context(|| format!("cannot read {name}"))?;
-    let proposal = Proposal::parse(&name, &text)?;
+    let proposal = Proposal::parse(&name, &text).map_err(|error| {
+        hinted(error.to_string(), "a proposal is a file of the catalogue: see docs/guide/infer.md")
+    })?;
     let place = Place { study: args.study.as_deref(), into: args.into.as_deref() };
     let (catalog, target) = place.open(&proposal.file.app.id, &args.catalog)?;
     Ok(match take_in(&proposal, &catalog, &target, args.yes, out)? {

@@ -181,8 +181,25 @@ fn best(assignments: &[Assignment], code: Option<&Findings>) -> Vec<Assigned> {
             held.2.evidence.push_str(&new.evidence);
         }
     };
+    let done: BTreeMap<u64, &str> = assignments
+        .iter()
+        .filter_map(|a| match &a.origin {
+            Origin::Task(task) => Some((a.opcode, task.as_str())),
+            _ => None,
+        })
+        .collect();
+    // What always follows another opcode of the same task is not what the person did.
+    let follows = |opcode: u64| {
+        assignments.iter().any(|a| match a.origin {
+            Origin::Triggered { by } => {
+                a.opcode == opcode && by != opcode && done.get(&by) == done.get(&opcode)
+            }
+            _ => false,
+        })
+    };
     for assignment in assignments {
         let (rank, name) = match &assignment.origin {
+            Origin::Task(task) if follows(assignment.opcode) => (4, task.clone()),
             Origin::Task(task) => (0, task.clone()),
             Origin::Periodic { period } => (2, format!("periodic, every {period:.0} s")),
             Origin::Triggered { by } => (3, format!("triggered by {by}")),
