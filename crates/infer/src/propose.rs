@@ -90,13 +90,32 @@ pub fn signature(
         // A request that was seen one way only may still be answered in the same layout.
         direction: direction.filter(|_| info.transport == Transport::Udp),
         lengths: framed.then(|| (header.min(low), high.saturating_mul(16).max(1 << 20))),
+        min_messages: least_messages(&layout, info.transport),
         fields: layout,
-        min_messages: if info.transport == Transport::Udp { 2 } else { 1 },
         every_packet: info.transport == Transport::Udp,
     })
 }
 
-/// Values of a field with how often each was seen.
+/// How many messages must match before chance is out of the question: the fewer bytes are
+/// fixed, the more.
+fn least_messages(layout: &[LayoutField], transport: Transport) -> u32 {
+    let fixed = layout.iter().map(|field| match &field.kind {
+        FieldKind::Constant(values) if values.len() > 4 => 0,
+        FieldKind::Constant(_) | FieldKind::RequestResponse { .. } => field.len,
+        _ => 0,
+    });
+    let framed = layout.iter().any(|field| matches!(field.kind, FieldKind::Length { .. }));
+    match (fixed.sum::<usize>() + 2 * usize::from(framed), transport) {
+        (5.., _) => 1,
+        (4, _) => 2,
+        (3, _) => 4,
+        (2, _) => 8,
+        _ => 24,
+    }
+}
+
+/// Values of a field with how often each was seen; those that hardly ever were are left out,
+/// being of packets of another kind.
 fn values(messages: &Samples, members: &[usize], field: &Field) -> BTreeMap<Box<[u8]>, usize> {
     let mut seen = BTreeMap::new();
     for &index in members {
@@ -106,11 +125,13 @@ fn values(messages: &Samples, members: &[usize], field: &Field) -> BTreeMap<Box<
         }
         if let Some(bytes) = sample.head.get(field.span.clone()) {
             *seen.entry(bytes.into()).or_insert(0) += 1;
-            if seen.len() > MOST_VALUES {
+            if seen.len() > 4 * MOST_VALUES {
                 break;
             }
         }
     }
+    let all: usize = seen.values().sum();
+    seen.retain(|_, times| *times * 200 >= all);
     seen
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use super::{Dissector, Match, Probe};
 use crate::model::Transport;
 use crate::signature::Signature;
-use framer::Framer;
+use framer::{Family, Framer};
 use layout::Layout;
 
 pub use layout::SignatureError;
@@ -24,6 +24,8 @@ pub use layout::SignatureError;
 pub struct SignatureSet {
     /// The most telling first: where several match, the first is taken.
     layouts: Vec<Arc<Layout>>,
+    /// By layout: those that datagrams of one flow may have beside it.
+    families: Vec<Family>,
     anchors: Vec<Anchor>,
 }
 
@@ -57,8 +59,13 @@ impl SignatureSet {
         layouts.sort_by_key(|layout| std::cmp::Reverse(layout.telling()));
         let mut set = SignatureSet {
             layouts: layouts.into_iter().map(Arc::new).collect(),
+            families: Vec::new(),
             anchors: Vec::new(),
         };
+        for layout in &set.layouts {
+            let mixes = set.layouts.iter().filter(|other| layout.mixes_with(other));
+            set.families.push(mixes.cloned().collect());
+        }
         for index in 0..set.layouts.len() {
             set.index(index);
         }
@@ -127,7 +134,8 @@ impl SignatureSet {
     /// Opens a dissector for the layout of an index that [`find`](Self::find) gave.
     pub fn open(&self, index: usize) -> Option<Box<dyn Dissector>> {
         let layout = self.layouts.get(index)?;
-        Some(Box::new(Framer::new(Arc::clone(layout))))
+        let family = self.families.get(index)?;
+        Some(Box::new(Framer::new(Arc::clone(layout), Arc::clone(family))))
     }
 
     /// Finds and opens at once.

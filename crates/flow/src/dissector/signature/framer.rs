@@ -14,16 +14,32 @@ const HEAD: usize = 32;
 /// Datagrams of another form that are forgiven before a flow counts as matched.
 const MAX_MISSES: u32 = 8;
 
+/// Farthest that a sequence number may lie from the last one of its layout and direction, where
+/// every packet must match: what was lost or reordered in between.
+const MAX_STEP: u64 = 256;
+
 /// Runs one layout over one flow. Messages are told when they are complete, and not before
 /// as many have matched as the signature asks for: a flow with fewer never counts.
+///
+/// Datagrams of a layout that every packet must match may have any layout of the same app that
+/// asks for the same: one flow mixes heartbeats, signalling and content (the ChatDissect paper,
+/// Fig. 3).
 pub(super) struct Framer {
     layout: Arc<Layout>,
+    family: Family,
+    /// Last sequence number by direction, of `layout` and then of its family.
+    sequences: Vec<[Option<u64>; 2]>,
+    /// Fewest messages that a layout seen in this flow asks for.
+    needed: u32,
     matched: u32,
     misses: u32,
     /// Matched messages of a flow that does not count yet.
     held: Vec<Held>,
     places: [Place; 2],
 }
+
+/// Other layouts that datagrams of a flow may have.
+pub(super) type Family = Arc<[Arc<Layout>]>;
 
 struct Held {
     at: Timestamp,
@@ -38,6 +54,8 @@ struct Message {
     len: u64,
     head: [u8; HEAD],
     head_len: usize,
+    /// 0 for the flow's own layout, else one behind its place in the family.
+    layout: usize,
 }
 
 /// Where in its messages a TCP direction stands.
@@ -59,21 +77,32 @@ impl Message {
         let mut head = [0; HEAD];
         let head_len = bytes.len().min(HEAD);
         head[..head_len].copy_from_slice(&bytes[..head_len]);
-        Message { header, len, head, head_len }
+        Message { header, len, head, head_len, layout: 0 }
     }
 }
 
 impl Framer {
-    pub(super) fn new(layout: Arc<Layout>) -> Self {
-        Framer { layout, matched: 0, misses: 0, held: Vec::new(), places: [Place::Head; 2] }
+    pub(super) fn new(layout: Arc<Layout>, family: Family) -> Self {
+        let needed = layout.signature().min_messages.max(1);
+        let (sequences, held, places) = (Vec::new(), Vec::new(), [Place::Head; 2]);
+        Framer { layout, family, sequences, needed, matched: 0, misses: 0, held, places }
     }
 
     fn counts(&self) -> bool {
-        self.matched >= self.layout.signature().min_messages.max(1)
+        self.matched >= self.needed
+    }
+
+    fn layout_of(&self, message: &Message) -> &Layout {
+        match message.layout.checked_sub(1).and_then(|index| self.family.get(index)) {
+            Some(layout) => layout,
+            None => &self.layout,
+        }
     }
 
     fn take(&mut self, at: Timestamp, direction: Direction, message: Message, out: &mut Emit<'_>) {
         let counted = self.counts();
+        let needed = self.layout_of(&message).signature().min_messages.max(1);
+        self.needed = self.needed.min(needed);
         self.matched = self.matched.saturating_add(1);
         if !self.counts() {
             self.held.push(Held { at, direction, message });
@@ -93,7 +122,7 @@ impl Framer {
             at,
             direction,
             &Emitted {
-                protocol: &self.layout.signature().id,
+                protocol: &self.layout_of(message).signature().id,
                 kind: message.header.kind,
                 name: None,
                 opcode: message.header.opcode,
@@ -214,14 +243,44 @@ impl Framer {
         bytes: &[u8],
         out: &mut Emit<'_>,
     ) -> Progress {
-        if let Some(header) = self.layout.datagram(bytes) {
-            let message = Message::new(header, bytes.len() as u64, bytes);
+        let layouts = 1 + self.family.len();
+        let every = self.layout.signature().every_packet;
+        let mut concerned = false;
+        for index in 0..layouts {
+            let layout = match index.checked_sub(1) {
+                Some(index) => &self.family[index],
+                None => &self.layout,
+            };
+            if layout.signature().direction.is_some_and(|only| only != direction) {
+                continue;
+            }
+            concerned = true;
+            let Some(header) = layout.datagram(bytes) else { continue };
+            if every && let (Some(value), Some(bits)) = (header.sequence, layout.sequence_bits()) {
+                self.sequences.resize(layouts, [None; 2]);
+                let last = &mut self.sequences[index][direction.index()];
+                if last.is_some_and(|last| distance(value, last, bits) > MAX_STEP) {
+                    continue;
+                }
+                *last = Some(value);
+            }
+            let mut message = Message::new(header, bytes.len() as u64, bytes);
+            message.layout = index;
             self.take(at, direction, message, out);
-        } else if let Some(end) = self.missed(at, bytes, out) {
+            return Progress::Used(bytes.len());
+        }
+        if concerned && let Some(end) = self.missed(at, bytes, out) {
             return end;
         }
         Progress::Used(bytes.len())
     }
+}
+
+/// How far two numbers of so many bits lie apart, the shorter way around.
+fn distance(a: u64, b: u64, bits: u32) -> u64 {
+    let mask = u64::MAX >> (64 - bits.clamp(1, 64));
+    let forward = a.wrapping_sub(b) & mask;
+    forward.min(b.wrapping_sub(a) & mask)
 }
 
 impl Dissector for Framer {
@@ -232,10 +291,10 @@ impl Dissector for Framer {
         bytes: &[u8],
         out: &mut Emit<'_>,
     ) -> Progress {
-        if self.layout.signature().direction.is_some_and(|only| only != direction) {
-            Progress::Used(bytes.len())
-        } else if out.transport != Transport::Tcp {
+        if out.transport != Transport::Tcp {
             self.datagram(at, direction, bytes, out)
+        } else if self.layout.signature().direction.is_some_and(|only| only != direction) {
+            Progress::Used(bytes.len())
         } else if self.layout.is_framed() {
             self.stream(at, direction, bytes, out)
         } else {

@@ -85,6 +85,33 @@ impl Layout {
         self.signature.fields.iter().any(|f| matches!(f.kind, FieldKind::Length { .. }))
     }
 
+    /// Bits of its sequence number, where it has one.
+    pub(super) fn sequence_bits(&self) -> Option<u32> {
+        let field = self
+            .signature
+            .fields
+            .iter()
+            .find(|field| matches!(field.kind, FieldKind::Sequence { .. }))?;
+        Some(8 * field.len as u32)
+    }
+
+    /// Whether datagrams of `other` may stand in one flow with its own: both of one app, whose
+    /// every packet must match.
+    pub(super) fn mixes_with(&self, other: &Layout) -> bool {
+        let app = |layout: &Layout| {
+            let id = &layout.signature.id;
+            id.split_once('/').map(|(app, _)| app.to_owned())
+        };
+        let every = |layout: &Layout| {
+            layout.signature.every_packet && layout.signature.transport == Transport::Udp
+        };
+        self.signature.id != other.signature.id
+            && every(self)
+            && every(other)
+            && app(self).is_some()
+            && app(self) == app(other)
+    }
+
     /// How unlikely other bytes match by chance: fixed bytes, then a length, then ports.
     pub(super) fn telling(&self) -> (usize, bool, bool) {
         let fixed = self.signature.fields.iter().filter(|f| !values(f).is_empty());

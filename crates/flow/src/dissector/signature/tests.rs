@@ -191,6 +191,30 @@ fn every_packet_must_match_where_asked() {
 }
 
 #[test]
+fn datagrams_of_one_app_mix_in_a_flow() {
+    let content = Signature {
+        every_packet: true,
+        min_messages: 4,
+        ..signature(
+            "wechat/content",
+            Transport::Udp,
+            vec![field(2, 2, FieldKind::Sequence { little: false }), constant(4, &[&hex!("1e")])],
+        )
+    };
+    let other = Signature { id: "other/udp".into(), ..heartbeat() };
+    let set = set(vec![heartbeat(), content, other]);
+    let index = (0..3).find(|&i| &*set.get(i).unwrap().id == "wechat/udp").unwrap();
+    let mut bench = Bench::new(Transport::Udp, set.open(index).unwrap());
+    bench.feed(Up, &hex!("d10a1d0a00")).feed(Up, &hex!("0103fffe1e"));
+    bench.feed(Down, &hex!("ee0207001e")).feed(Up, &hex!("020300011e"));
+    assert_eq!(bench.facts.signature.as_deref(), Some("wechat/udp"));
+    assert!(!bench.facts.signature_broken);
+    // A sequence number from elsewhere is another protocol's bytes.
+    bench.feed(Up, &hex!("020370011e"));
+    assert!(bench.facts.signature_broken);
+}
+
+#[test]
 fn ports_direction_and_lengths_are_honoured() {
     let bytes = hex!("d10a1d0a00");
     let found = |signature| set(vec![signature]).find(&probe(Transport::Udp, &bytes));
