@@ -1,8 +1,9 @@
 //! Types the true fields of known protocols and prints how many types are right.
 //!
-//! `types_jsonl FOLDER [paper|typed] [layout|pooled] [-v]` reads `FOLDER/*/messages.jsonl` and
-//! `truth.json`. Fields are those of the first 16 bytes; a type is right when it is the field's or
-//! one that is said to be as good; a field without one of the paper's five types may be left
+//! `types_jsonl FOLDER [paper|typed] [layout|pooled] [first] [-v] [-c]` reads
+//! `FOLDER/*/messages.jsonl` and `truth.json`. Fields are those of the first 16 bytes; a type is right when it is the field's or
+//! one that is said to be as good; `first` leaves codes behind the first unidentified, `-v` names
+//! what is wrong, `-c` counts it; a field without one of the paper's five types may be left
 //! unidentified. The figure is the mean over protocols, every message counted, duplicates too.
 
 #![allow(clippy::print_stdout)] // prints its answer
@@ -161,6 +162,13 @@ fn types(protocol: &Protocol, method: &str, grouping: &str) -> Vec<Vec<Field>> {
             }
         }
     }
+    if method == "paper" {
+        // One opcode a message, also where fields were typed one by one.
+        for fields in &mut out {
+            let opcodes = fields.iter_mut().filter(|field| field.kind == Kind::Opcode);
+            opcodes.skip(1).for_each(|field| field.kind = Kind::Unidentified);
+        }
+    }
     out
 }
 
@@ -187,7 +195,13 @@ fn main() -> Result<()> {
                 continue;
             }
             let protocol = load(folder)?;
-            let inferred = types(&protocol, method, grouping);
+            let mut inferred = types(&protocol, method, grouping);
+            if has("first") {
+                for fields in &mut inferred {
+                    let opcodes = fields.iter_mut().filter(|field| field.kind == Kind::Opcode);
+                    opcodes.skip(1).for_each(|field| field.kind = Kind::Unidentified);
+                }
+            }
             let (mut right, mut all) = (0usize, 0usize);
             let mut wrong: BTreeMap<String, (usize, String)> = BTreeMap::new();
             for (fields, told) in protocol.fields.iter().zip(&inferred) {

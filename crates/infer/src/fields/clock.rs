@@ -124,6 +124,10 @@ fn running(table: &Table<'_>, column: &Column) -> Option<Finding> {
             for run in &mut runs {
                 tally.close(run);
             }
+            // Too many are no line already.
+            if 10 * (tally.points - tally.lined) > 3 * column.len() {
+                return None;
+            }
         }
         let run = &mut runs[row.side()];
         if run.points.len() >= POINTS {

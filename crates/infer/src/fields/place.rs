@@ -80,6 +80,9 @@ pub(crate) fn session(
         return None;
     }
     let stay = echo.same as f64 / echo.neighbours as f64;
+    if stay < 0.3 {
+        return None;
+    }
     let width = column.width().min(8) as u32 * 8;
     let (low, high) = spread.range;
     // Small numbers that stay within a flow are codes rather than ids.

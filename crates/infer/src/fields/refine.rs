@@ -16,6 +16,10 @@ use crate::samples::Samples;
 /// Longest number.
 const WIDEST: usize = 8;
 
+/// Members looked at: whole flows, the first of them. Readings are told by shares of messages,
+/// which so many show as well as all.
+const LOOKED: usize = 1 << 16;
+
 /// The spans after merging neighbours and splitting, as long as a reading gets better.
 pub fn refine(
     samples: &Samples,
@@ -24,7 +28,7 @@ pub fn refine(
     params: &Params,
 ) -> Vec<Range<usize>> {
     let stride = spans.iter().map(|span| span.end).max().unwrap_or(0);
-    let table = Table::new(samples, members, stride);
+    let table = Table::new(samples, &some(samples, members), stride);
     let part = |span: Range<usize>| Part::of(&table, span, params);
     let mut parts: Vec<Part> = spans.iter().cloned().map(part).collect();
     let mut at = 0;
@@ -45,6 +49,30 @@ pub fn refine(
         }
     }
     parts.into_iter().map(|part| part.span).collect()
+}
+
+/// The members of the first flows, [`LOOKED`], or up to as many again of the last of them.
+fn some(samples: &Samples, members: &[usize]) -> Vec<usize> {
+    if members.len() <= LOOKED {
+        return members.to_vec();
+    }
+    let mut wanted = vec![0usize; samples.flows().len()];
+    for member in members {
+        wanted[samples.get(*member).flow] += 1;
+    }
+    let mut left = LOOKED;
+    for flow in &mut wanted {
+        let count = (*flow).min(LOOKED);
+        *flow = if left > 0 { count } else { 0 };
+        left = left.saturating_sub(count);
+    }
+    let mut take = |member: &usize| {
+        let wanted = &mut wanted[samples.get(*member).flow];
+        let taken = *wanted > 0;
+        *wanted = wanted.saturating_sub(1);
+        taken
+    };
+    members.iter().copied().filter(|member| take(member)).collect()
 }
 
 /// A span with its reading.

@@ -243,7 +243,14 @@ fn best(table: &Table<'_>, column: &Column, spread: &Spread, params: &Params) ->
         .or_else(|| {
             let counter = counter();
             let neat = counter.as_ref().is_some_and(counter::Counter::is_neat);
-            let counter = || told(counter.map(|counter| counter.finding()));
+            let counter = || {
+                let mut finding = counter?.finding();
+                if let Some(echoed) = told(echo.transaction(spread)) {
+                    finding.evidence.push_str("; numbers requests: ");
+                    finding.evidence.push_str(&echoed.evidence);
+                }
+                told(Some(finding))
+            };
             if neat {
                 return counter();
             }

@@ -31,21 +31,22 @@ pub struct Framing {
     pub longest: u64,
 }
 
+/// Least confidence of a length that messages are framed by.
+const SURE: f32 = 0.5;
 /// Longest message where none was seen.
 const LONGEST: u64 = 1 << 26;
 
 impl Framing {
     /// From typed fields of the samples in `members`; `None` without a length.
     ///
-    /// The first length that counts what a message has is taken: one behind it counts a part.
+    /// The first length is taken that is exact: one behind it counts a part.
     pub fn new(samples: &Samples, members: &[usize], fields: &[Field]) -> Option<Framing> {
-        let lengths = fields.iter().filter(|field| field.span.len() <= 8);
-        let (field, add) = lengths
-            .filter_map(|field| match field.kind {
-                Kind::Length { add } => Some((field, add)),
-                _ => None,
-            })
-            .max_by(|a, b| a.0.confidence.total_cmp(&b.0.confidence))?;
+        let mut lengths = fields.iter().filter_map(|field| match field.kind {
+            Kind::Length { add } => Some((field, add)),
+            _ => None,
+        });
+        let (field, add) =
+            lengths.find(|(field, _)| field.confidence >= SURE && field.span.len() <= 8)?;
         let constants = fields.iter().filter(|field| field.kind == Kind::Constant);
         let end = constants.clone().map(|field| field.span.end).max().unwrap_or(0);
         let example = members
