@@ -64,12 +64,14 @@ fn w_tcp(seed: u64, commands: &[u32]) -> (Samples, Vec<bool>) {
     let mut at = 0.0;
     for _ in 0..260 {
         let flow = random.below(6) as usize;
-        let command = commands[(random.below(1 << 20) as f64).sqrt() as usize * commands.len() / 1024];
+        let command =
+            commands[(random.below(1 << 20) as f64).sqrt() as usize * commands.len() / 1024];
         let heartbeat = command == 6;
         let sequence = if heartbeat { u32::MAX } else { next[flow] };
         next[flow] += u32::from(!heartbeat);
         for (down, command) in [(false, command), (true, command + 1_000_000_000)] {
-            let body = if heartbeat { 0 } else { random.below(if down { 700 } else { 3000 }) as usize };
+            let body =
+                if heartbeat { 0 } else { random.below(if down { 700 } else { 3000 }) as usize };
             let body = random.bytes(body);
             let total = 16 + body.len() as u32;
             let mut message = total.to_be_bytes().to_vec();
@@ -98,7 +100,8 @@ fn fields(cuts: Cuts) -> Vec<usize> {
 #[test]
 fn w_tcp_header_is_cut_where_the_paper_cuts_it() {
     for seed in 1..=8 {
-        for commands in [&[1, 6, 9, 11, 19, 25, 26, 40][..], &[6, 10, 24, 120, 237, 268, 500, 1000]] {
+        for commands in [&[1, 6, 9, 11, 19, 25, 26, 40][..], &[6, 10, 24, 120, 237, 268, 500, 1000]]
+        {
             let (samples, header) = w_tcp(seed, commands);
             for (index, cut) in cuts(&samples).into_iter().enumerate() {
                 let sample = samples.get(index);
@@ -119,7 +122,8 @@ fn w_tcp_header_is_cut_where_the_paper_cuts_it() {
 fn w_tcp_continuations_have_no_fields() {
     let (samples, header) = w_tcp(1, &[1, 6, 9, 11]);
     let cut = cuts(&samples);
-    let strays = (0..samples.len()).filter(|index| !header[*index] && samples.get(*index).len >= 16);
+    let strays =
+        (0..samples.len()).filter(|index| !header[*index] && samples.get(*index).len >= 16);
     let strays: Vec<usize> = strays.collect();
     assert!(strays.len() > 50);
     for index in strays {
@@ -142,7 +146,7 @@ fn longlink_header_is_five_words() {
                 message.extend(word.to_be_bytes());
             }
             message.extend(random.bytes(body));
-            push(&mut samples, f64::from(n), flow, n % 2 == 1, &message[..message.len().min(64)]);
+            push(&mut samples, f64::from(n), flow, n % 2 == 1, &message);
         }
         for cut in cuts(&samples) {
             assert_eq!(fields(cut), [4, 8, 12], "seed {seed}");
@@ -209,7 +213,7 @@ fn w_udp(seed: u64) -> (Samples, Vec<usize>) {
             }
         }
         let down = if kind < 2 { kind == 1 } else { random.below(2) == 1 };
-        push(&mut samples, f64::from(n) / 50.0, flow, down, &payload[..payload.len().min(64)]);
+        push(&mut samples, f64::from(n) / 50.0, flow, down, &payload);
         kinds.push(kind);
     }
     (samples, kinds)
@@ -218,7 +222,8 @@ fn w_udp(seed: u64) -> (Samples, Vec<usize>) {
 /// Rosenberg and Hirschberg 2007.
 fn v_measure(truth: &[usize], found: &[usize]) -> f64 {
     let n = truth.len() as f64;
-    let share = |test: &dyn Fn(usize) -> bool| (0..truth.len()).filter(|at| test(*at)).count() as f64 / n;
+    let share =
+        |test: &dyn Fn(usize) -> bool| (0..truth.len()).filter(|at| test(*at)).count() as f64 / n;
     let (of_truth, of_found) = (truth.iter().max().unwrap() + 1, found.iter().max().unwrap() + 1);
     let (mut mixed, mut split, mut truths, mut founds) = (0.0, 0.0, 0.0, 0.0);
     let plus = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
