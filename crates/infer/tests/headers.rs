@@ -146,7 +146,7 @@ fn longlink_header_is_five_words() {
                 message.extend(word.to_be_bytes());
             }
             message.extend(random.bytes(body));
-            push(&mut samples, f64::from(n), flow, n % 2 == 1, &message[..message.len().min(64)]);
+            push(&mut samples, f64::from(n), flow, n % 2 == 1, &message);
         }
         for cut in cuts(&samples) {
             assert_eq!(fields(cut), [4, 8, 12], "seed {seed}");
@@ -213,7 +213,7 @@ fn w_udp(seed: u64) -> (Samples, Vec<usize>) {
             }
         }
         let down = if kind < 2 { kind == 1 } else { random.below(2) == 1 };
-        push(&mut samples, f64::from(n) / 50.0, flow, down, &payload[..payload.len().min(64)]);
+        push(&mut samples, f64::from(n) / 50.0, flow, down, &payload);
         kinds.push(kind);
     }
     (samples, kinds)

@@ -6,6 +6,18 @@ use super::view::View;
 /// How many numbers describe a column.
 pub(super) const FACTS: usize = 20;
 
+/// Places of some of them.
+pub(super) const COVER: usize = 0;
+pub(super) const BITS: usize = 1;
+pub(super) const EVENNESS: usize = 2;
+pub(super) const DISTINCT: usize = 3;
+pub(super) const TOP: usize = 4;
+pub(super) const ZERO: usize = 5;
+pub(super) const TEXT: usize = 7;
+pub(super) const CHANGES: usize = 11;
+pub(super) const COUNTS: usize = 12;
+pub(super) const CONSTANT: usize = 19;
+
 /// Names of a column's numbers, in order.
 pub(super) const NAMES: [&str; FACTS] = [
     "cover",

@@ -52,6 +52,21 @@ impl Facts {
         self.columns.len()
     }
 
+    /// The numbers of the column at `offset`, below [`Facts::width`].
+    pub(crate) fn column(&self, offset: usize) -> &[f32; columns::FACTS] {
+        &self.columns[offset]
+    }
+
+    /// How many samples reach beyond `offset`.
+    pub(crate) fn samples(&self, offset: usize) -> f32 {
+        self.columns[offset][columns::COVER] * (self.rows.exp2() - 1.0)
+    }
+
+    /// Spans in which nothing can be cut.
+    pub(crate) fn firm(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        self.numbers.firm()
+    }
+
     /// The numbers of the boundary before the byte at `offset`.
     pub(crate) fn boundary(&self, offset: usize) -> [f32; COUNT] {
         let mut out = [-1.0; COUNT];
@@ -77,10 +92,11 @@ impl Facts {
     }
 
     fn place(&self, offset: usize) -> [f32; PLACE] {
-        let constant = |it: &[f32; columns::FACTS]| it[19] == 1.0;
-        let zero = |it: &[f32; columns::FACTS]| it[5] == 1.0;
-        let text = |it: &[f32; columns::FACTS]| it[7] > 0.95;
-        let random = |it: &[f32; columns::FACTS]| it[2] > 0.85 && it[1] > 0.3;
+        let constant = |it: &[f32; columns::FACTS]| it[columns::CONSTANT] == 1.0;
+        let zero = |it: &[f32; columns::FACTS]| it[columns::ZERO] == 1.0;
+        let text = |it: &[f32; columns::FACTS]| it[columns::TEXT] > 0.95;
+        let random =
+            |it: &[f32; columns::FACTS]| it[columns::EVENNESS] > 0.85 && it[columns::BITS] > 0.3;
         let runs = |test: &dyn Fn(&[f32; columns::FACTS]) -> bool| {
             let before = self.columns[..offset].iter().rev().take_while(|it| test(it)).count();
             let after = self.columns[offset..].iter().take_while(|it| test(it)).count();

@@ -9,6 +9,7 @@
 mod columns;
 mod entropy;
 mod features;
+mod layout;
 mod model;
 mod numbers;
 mod pairs;
@@ -23,7 +24,7 @@ use view::View;
 use super::{Segmentation, Segmenter};
 use crate::kinds::Kinds;
 use crate::params::Params;
-use crate::samples::{Cuts, Samples};
+use crate::samples::{Cuts, MOST_HEAD, Samples};
 
 /// Samples from which kinds and layouts are learned; the rest only follows them.
 const MOST_LEARNED: usize = 4096;
@@ -31,6 +32,8 @@ const MOST_LEARNED: usize = 4096;
 const BLOCK: usize = 64;
 /// Fewest samples of a kind that get a layout of their own.
 const LEAST_OF_KIND: usize = 8;
+/// Samples of a kind that say as much as all samples do.
+const ENOUGH_OF_KIND: f32 = 50.0;
 
 /// Position-aware segmentation with the model of this crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,14 +61,18 @@ impl Segmenter for Model {
         for index in &learned {
             members[kinds.kind(&samples.get(*index))].push(*index);
         }
-        let common = self.layout(samples, &learned, params);
+        let common = Scored::new(self, samples, &learned);
+        let whole = common.layout(self, params, false);
+        let words = layout::has_words(&common.facts, whole, params.payload_bytes);
         let layouts: Vec<Cuts> = members
             .iter()
             .map(|members| {
                 if kinds.len() == 1 || members.len() < LEAST_OF_KIND {
-                    common
+                    whole
                 } else {
-                    self.layout(samples, members, params)
+                    let mut own = Scored::new(self, samples, members);
+                    own.lean_on(&common, members.len());
+                    own.layout(self, params, words)
                 }
             })
             .collect();
@@ -77,12 +84,31 @@ impl Segmenter for Model {
     }
 }
 
-impl Model {
-    fn layout(&self, samples: &Samples, indices: &[usize], params: &Params) -> Cuts {
-        let view = View::new(samples, indices.iter().copied(), crate::samples::MOST_HEAD);
-        let facts = Facts::new(&view);
-        let end = facts.width().min(params.payload_bytes);
-        Cuts::at((1..end).filter(|offset| self.cuts(&facts.boundary(*offset))))
+/// Samples of one kind, with how likely each boundary is.
+struct Scored {
+    facts: Facts,
+    odds: Vec<f32>,
+}
+
+impl Scored {
+    fn new(model: &Model, samples: &Samples, indices: &[usize]) -> Self {
+        let facts = Facts::new(&View::new(samples, indices.iter().copied(), MOST_HEAD));
+        let odds = (0..facts.width())
+            .map(|offset| if offset == 0 { 0.0 } else { model.odds(&facts.boundary(offset)) })
+            .collect();
+        Scored { facts, odds }
+    }
+
+    /// Few samples of a kind say less than all samples do.
+    fn lean_on(&mut self, common: &Scored, samples: usize) {
+        let own = samples as f32 / (samples as f32 + ENOUGH_OF_KIND);
+        for (odds, common) in self.odds.iter_mut().zip(&common.odds) {
+            *odds = own * *odds + (1.0 - own) * common;
+        }
+    }
+
+    fn layout(&self, model: &Model, params: &Params, words: bool) -> Cuts {
+        layout::choose(&self.facts, &self.odds, model.least_odds(), params.payload_bytes, words)
     }
 }
 

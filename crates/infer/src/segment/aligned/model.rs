@@ -42,14 +42,14 @@ impl Model {
         Ok(Model { threshold, trees: Trees::parse(lines, features::COUNT)? })
     }
 
-    /// How likely a boundary with these numbers is, 0 to 1.
-    pub(super) fn probability(&self, numbers: &[f32; features::COUNT]) -> f32 {
-        1.0 / (1.0 + (-self.trees.sum(numbers)).exp())
+    /// The logarithm of the odds of a boundary with these numbers.
+    pub(super) fn odds(&self, numbers: &[f32; features::COUNT]) -> f32 {
+        self.trees.sum(numbers)
     }
 
-    /// Whether to cut there.
-    pub(super) fn cuts(&self, numbers: &[f32; features::COUNT]) -> bool {
-        self.probability(numbers) >= self.threshold
+    /// The logarithm of odds from which to cut.
+    pub(super) fn least_odds(&self) -> f32 {
+        (self.threshold / (1.0 - self.threshold)).ln()
     }
 }
 
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn the_shipped_model_is_read() {
         let model = Model::parse(include_str!("model.txt")).unwrap();
-        assert!(model.probability(&[0.0; features::COUNT]) > 0.0);
+        assert!(model.odds(&[0.0; features::COUNT]).is_finite());
     }
 
     #[test]

@@ -17,27 +17,46 @@ pub(super) const NAMES: [&str; FACTS] = ["length", "rises", "counts", "clock", "
 /// Most rows that spans are judged by.
 const MOST_ROWS: usize = 1024;
 
+/// From where a span is firm: distinct values, and shares as in [`NAMES`].
+const FIRM_VALUES: usize = 12;
+const FIRM_LENGTH: f64 = 0.95;
+
 /// Evidence for every span up to a width.
 pub(super) struct Numbers {
     by_span: Vec<[f32; FACTS]>,
+    firm: Vec<bool>,
 }
 
 impl Numbers {
     /// Judges all spans in the first bytes of a view.
     pub(super) fn new(view: &View<'_>) -> Self {
-        let mut by_span = Vec::with_capacity(view.width * WIDTHS.len());
+        let spans = view.width * WIDTHS.len();
+        let mut out =
+            Numbers { by_span: Vec::with_capacity(spans), firm: Vec::with_capacity(spans) };
         for start in 0..view.width {
             for width in WIDTHS {
-                let big = judge(view, start, width, false);
-                let little = if width > 1 { judge(view, start, width, true) } else { big };
-                let mut best = big;
-                for (best, little) in best.iter_mut().zip(little) {
-                    *best = best.max(little);
+                let (mut best, mut firm) = judge(view, start, width, false);
+                if width > 1 {
+                    let (little, firm_little) = judge(view, start, width, true);
+                    for (best, little) in best.iter_mut().zip(little) {
+                        *best = best.max(little);
+                    }
+                    firm |= firm_little;
                 }
-                by_span.push(best);
+                out.by_span.push(best);
+                out.firm.push(firm);
             }
         }
-        Numbers { by_span }
+        out
+    }
+
+    /// Spans of several bytes that tell the message's length or count messages so well, all
+    /// through their first and last bytes, that nothing can be cut in them.
+    pub(super) fn firm(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        self.firm.iter().enumerate().filter(|(_, firm)| **firm).map(|(at, _)| {
+            let start = at / WIDTHS.len();
+            start..start + WIDTHS[at % WIDTHS.len()]
+        })
     }
 
     /// Evidence for the span at `start` of a width in [`WIDTHS`].
@@ -74,18 +93,25 @@ fn number(row: &Row<'_>, start: usize, width: usize, little: bool) -> Option<u64
     Some(if little { bytes.iter().rev().fold(0, add) } else { bytes.iter().fold(0, add) })
 }
 
-fn judge(view: &View<'_>, start: usize, width: usize, little: bool) -> [f32; FACTS] {
+fn judge(view: &View<'_>, start: usize, width: usize, little: bool) -> ([f32; FACTS], bool) {
     let rows = &view.rows[..view.rows.len().min(MOST_ROWS)];
     let values: Vec<Option<u64>> =
         rows.iter().map(|row| number(row, start, width, little)).collect();
-    let known = values.iter().flatten().count();
-    if known < 2 {
-        return [0.0; FACTS];
+    let mut known: Vec<u64> = values.iter().flatten().copied().collect();
+    if known.len() < 2 {
+        return ([0.0; FACTS], false);
     }
     let length = if width <= 4 { length(rows, &values) } else { 0.0 };
     let [rises, counts, clock] = series(rows, &values, width);
     let [echo, owned] = partners(rows, &values);
-    [length, rises, counts, clock, echo, owned].map(|value| value as f32)
+    known.sort_unstable();
+    known.dedup();
+    let high = |value: &u64| value >> (8 * (width - 1));
+    let spread = known.len() >= FIRM_VALUES
+        && known.first().map(high) != known.last().map(high)
+        && known.iter().any(|value| value & 0xff != known[0] & 0xff);
+    let firm = width > 1 && width <= 4 && spread && length >= FIRM_LENGTH;
+    ([length, rises, counts, clock, echo, owned].map(|value| value as f32), firm)
 }
 
 /// Share of the distinct values that tell the message's length, with one offset for all: 0 when

@@ -1,0 +1,97 @@
+//! One layout out of how likely each boundary is.
+//!
+//! The scorer judges one boundary at a time. What only shows in the whole is decided here: that
+//! ciphertext has no fields, that nothing is cut in a number that is sure, and that a constant
+//! among 32-bit words is one of them.
+
+use super::columns;
+use super::features::Facts;
+use crate::samples::Cuts;
+
+/// Bytes from which a random end of the payload is one field.
+const LONG_TAIL: usize = 12;
+/// Bytes of a word, and fewest whole ones of a header of words.
+const WORD: usize = 4;
+const LEAST_WORDS: usize = 2;
+
+/// Cuts where a boundary's logarithm of odds reaches `least`, below `end`. `words` says that
+/// other messages have a header of words.
+pub(super) fn choose(facts: &Facts, odds: &[f32], least: f32, end: usize, words: bool) -> Cuts {
+    let last = last_cut(facts);
+    let cut = |offset: &usize| *offset <= last && odds[*offset] >= least;
+    let mut cuts = Cuts::at((1..odds.len().min(end)).filter(cut));
+    for span in facts.firm() {
+        for inside in span.start + 1..span.end {
+            cuts.remove(inside);
+        }
+    }
+    let end = end.min(facts.width());
+    if words || has_words(facts, cuts, end) {
+        without_split_constants(facts, cuts, end)
+    } else {
+        cuts
+    }
+}
+
+/// Up to where something can be cut: a little into random bytes that go on to the end, since the
+/// low bytes of a number before them look random as well, and nowhere when all is random.
+fn last_cut(facts: &Facts) -> usize {
+    let width = facts.width();
+    let random = (0..width).rev().take_while(|at| is_random(facts, *at)).count();
+    match random {
+        all if all == width => 0,
+        long if long >= LONG_TAIL => width - long + WORD - 1,
+        _ => width,
+    }
+}
+
+/// As many distinct values as chance gives, and none that counts or stays.
+fn is_random(facts: &Facts, offset: usize) -> bool {
+    let column = facts.column(offset);
+    let samples = facts.samples(offset);
+    let expected = 256.0 * (1.0 - (1.0 - 1.0 / 256.0_f32).powf(samples));
+    samples >= 7.5
+        && (column[columns::DISTINCT] * 8.0).exp2() >= 0.85 * expected
+        && column[columns::TOP] <= (4.0 / samples).max(0.03)
+        && column[columns::COUNTS] < 0.1
+        && !(0.0..0.5).contains(&column[columns::CHANGES])
+}
+
+/// Whether the fields in front are words, one of them holding a number that is sure.
+pub(super) fn has_words(facts: &Facts, cuts: Cuts, end: usize) -> bool {
+    let words = grid(cuts, end).filter(|start| is_whole(cuts, *start)).count();
+    let sure =
+        |start: &usize| facts.firm().any(|span| *start <= span.start && span.end <= start + WORD);
+    words >= LEAST_WORDS
+        && grid(cuts, end).take_while(|start| is_whole(cuts, *start)).any(|it| sure(&it))
+}
+
+/// Takes cuts out of a constant word that has only whole or constant words before it.
+fn without_split_constants(facts: &Facts, cuts: Cuts, end: usize) -> Cuts {
+    let constant = |start: usize| {
+        (start..(start + WORD).min(end)).all(|at| facts.column(at)[columns::CONSTANT] == 1.0)
+    };
+    let mut merged = cuts;
+    for start in grid(cuts, end) {
+        if is_whole(cuts, start) {
+            continue;
+        }
+        if start == 0 || !constant(start) {
+            break;
+        }
+        for at in start + 1..start + WORD {
+            merged.remove(at);
+        }
+    }
+    merged
+}
+
+/// Starts of words from offset 0 on, as long as each begins and ends with a boundary.
+fn grid(cuts: Cuts, end: usize) -> impl Iterator<Item = usize> {
+    let is_cut = move |at: usize| at == 0 || at >= end || cuts.contains(at);
+    (0..end).step_by(WORD).take_while(move |start| is_cut(*start) && is_cut(start + WORD))
+}
+
+fn is_whole(cuts: Cuts, start: usize) -> bool {
+    (start + 1..start + WORD).all(|at| !cuts.contains(at))
+}
