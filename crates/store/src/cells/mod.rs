@@ -140,29 +140,57 @@ impl<T: Number> Cells for Numbers<T> {
 }
 
 /// Texts or bytes, by their numbers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Words {
     numbers: Numbers<u32>,
     texts: Texts,
-    last: u32,
+    /// Numbers of texts met lately, by their length and ends: what most columns hold again and
+    /// again is found without a hash of the whole.
+    recent: [u32; RECENT],
+}
+
+/// Texts remembered beside the others.
+const RECENT: usize = 64;
+
+impl Default for Words {
+    fn default() -> Self {
+        Words { numbers: Numbers::default(), texts: Texts::default(), recent: [0; RECENT] }
+    }
 }
 
 impl Words {
     /// Adds a text; how many bytes that took is returned.
     #[inline]
     pub(crate) fn push(&mut self, text: &[u8]) -> usize {
-        // Traffic comes in runs.
-        if self.texts.len() > 0 && self.texts.get(self.last) == text {
-            return self.numbers.push(self.last);
+        let recent = &mut self.recent[ends(text) % RECENT];
+        if (*recent as usize) < self.texts.len() && self.texts.get(*recent) == text {
+            return self.numbers.push(*recent);
         }
         let (number, bytes) = self.texts.number(text);
-        self.last = number;
+        *recent = number;
         bytes + self.numbers.push(number)
     }
 
     pub(crate) fn push_missing(&mut self) {
         self.numbers.push_missing();
     }
+}
+
+/// A number that hangs on a text's length and ends.
+#[inline]
+fn ends(text: &[u8]) -> usize {
+    let (head, tail) = match (text.first_chunk(), text.last_chunk()) {
+        (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
+        _ => match (text.first_chunk(), text.last_chunk()) {
+            (Some(head), Some(tail)) => {
+                (u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into())
+            }
+            _ => (text.first().copied().unwrap_or(0).into(), 0),
+        },
+    };
+    let mixed =
+        (head ^ tail.rotate_left(23) ^ text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15); // 2^64 by the golden ratio
+    (mixed >> 48) as usize
 }
 
 impl Cells for Words {
