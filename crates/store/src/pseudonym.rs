@@ -136,9 +136,9 @@ struct Rules {
     hash: [u8; 32],
 }
 
-/// Pseudonyms kept, of 66 bytes each: what fits into a core's cache, since an AES of sixteen
+/// Pseudonyms kept, of 66 bytes each: what stays in a core's cache, since an AES of sixteen
 /// blocks costs less than waiting for memory.
-const CACHE: usize = 1 << 13;
+const CACHE: usize = 1 << 10;
 
 /// Writes addresses as the study wants them. One per worker: it remembers pseudonyms of
 /// addresses last seen.
