@@ -19,9 +19,9 @@ from pathlib import Path
 # Innermost first: a sample is its first match on the way out.
 STAGES = [
     ("compress", r"ZSTD|zstd_safe|HUF_|FSE_"),
-    ("encode", r"\bparquet::|PartFormat::"),
-    ("sort", r"arrow_select::|part::sort"),
-    ("label", r"ottoscope_catalog::|store::label|store::merge|store::users"),
+    ("sort", r"Cells>::gather|store::writer::order"),
+    ("encode", r"store::encode|PartFormat::|parquet::(file|column)::writer"),
+    ("label", r"ottoscope_catalog::|store::label|store::merge|store::users|\bparquet::"),
     ("pseudonyms", r"store::pseudonym|store::cryptopan|aes::"),
     ("batch", r"ottoscope_store::|arrow_array::|arrow_buffer::"),
     ("index", r"flow::index|flow::key"),

@@ -1,16 +1,17 @@
-//! What a column can hold: one trait that ties a Rust value to an Arrow builder and array, so
-//! that a table's declaration says each thing once.
+//! What a column can hold: one trait that ties a Rust value to the cells it is collected in and
+//! the Arrow array it is read back from, so that a table's declaration says each thing once.
 
 use arrow::array::{
-    Array, BinaryArray, BinaryBuilder, BooleanArray, BooleanBuilder, Int32Builder, ListArray,
-    ListBuilder, PrimitiveArray, PrimitiveBuilder, StringArray, StringBuilder,
-    TimestampNanosecondArray, TimestampNanosecondBuilder,
+    Array, BinaryArray, BooleanArray, ListArray, PrimitiveArray, StringArray,
+    TimestampNanosecondArray,
 };
 use arrow::datatypes::{
     DataType, Field, Float64Type, Int32Type, TimeUnit, UInt8Type, UInt16Type, UInt32Type,
     UInt64Type,
 };
 use ottoscope_flow::Timestamp;
+
+use crate::cells::{Cells, Lists, Numbers, Words};
 
 /// The kinds of columns, as they are named in the reference page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,105 +80,53 @@ pub trait Column: 'static {
     /// What a row holds: borrowed, so that a row costs no allocation.
     type Value<'a>: Copy;
     /// Collects values.
-    type Builder: Send + 'static;
-    /// Holds values.
+    type Cells: Cells + Default + 'static;
+    /// Holds values that were read.
     type Array: Array + Clone + 'static;
     /// See [`Kind`].
     const KIND: Kind;
     /// Whether a value may be missing.
     const NULLABLE: bool = false;
-    /// An empty builder.
-    fn builder() -> Self::Builder;
-    /// Adds one value.
-    fn append(builder: &mut Self::Builder, value: Self::Value<'_>);
-    /// Adds missing values.
-    fn append_nulls(builder: &mut Self::Builder, count: usize);
-    /// The values so far; the builder is empty then.
-    fn finish(builder: &mut Self::Builder) -> Self::Array;
+    /// Adds one value; about how many bytes it takes is returned.
+    fn append(cells: &mut Self::Cells, value: Self::Value<'_>) -> usize;
+    /// Adds a missing value.
+    fn append_missing(cells: &mut Self::Cells);
     /// The value of row `i`.
     fn get(array: &Self::Array, i: usize) -> Self::Value<'_>;
-    /// About how many bytes the value takes in the builder.
-    fn weight(value: Self::Value<'_>) -> usize {
-        size_of_val(&value)
-    }
 }
 
 macro_rules! numbers {
-    ($($native:ty, $arrow:ty, $kind:ident;)*) => { $(
+    ($($native:ty, $array:ty, $kind:ident, |$value:ident| $get:expr;)*) => { $(
         impl Column for $native {
             type Value<'a> = $native;
-            type Builder = PrimitiveBuilder<$arrow>;
-            type Array = PrimitiveArray<$arrow>;
+            type Cells = Numbers<$native>;
+            type Array = $array;
             const KIND: Kind = Kind::$kind;
-            fn builder() -> Self::Builder {
-                PrimitiveBuilder::new()
+            #[inline]
+            fn append(cells: &mut Self::Cells, value: $native) -> usize {
+                cells.push(value)
             }
-            fn append(builder: &mut Self::Builder, value: $native) {
-                builder.append_value(value);
+            #[inline]
+            fn append_missing(cells: &mut Self::Cells) {
+                cells.push_missing();
             }
-            fn append_nulls(builder: &mut Self::Builder, count: usize) {
-                builder.append_nulls(count);
-            }
-            fn finish(builder: &mut Self::Builder) -> Self::Array {
-                builder.finish()
-            }
+            #[inline]
             fn get(array: &Self::Array, i: usize) -> $native {
-                array.value(i)
+                let $value = array.value(i);
+                $get
             }
         }
     )* };
 }
 
 numbers! {
-    u8, UInt8Type, UInt8;
-    u16, UInt16Type, UInt16;
-    u32, UInt32Type, UInt32;
-    u64, UInt64Type, UInt64;
-    f64, Float64Type, Float64;
-}
-
-impl Column for bool {
-    type Value<'a> = bool;
-    type Builder = BooleanBuilder;
-    type Array = BooleanArray;
-    const KIND: Kind = Kind::Boolean;
-    fn builder() -> BooleanBuilder {
-        BooleanBuilder::new()
-    }
-    fn append(builder: &mut BooleanBuilder, value: bool) {
-        builder.append_value(value);
-    }
-    fn append_nulls(builder: &mut BooleanBuilder, count: usize) {
-        builder.append_nulls(count);
-    }
-    fn finish(builder: &mut BooleanBuilder) -> BooleanArray {
-        builder.finish()
-    }
-    fn get(array: &BooleanArray, i: usize) -> bool {
-        array.value(i)
-    }
-}
-
-impl Column for Timestamp {
-    type Value<'a> = Timestamp;
-    type Builder = TimestampNanosecondBuilder;
-    type Array = TimestampNanosecondArray;
-    const KIND: Kind = Kind::Timestamp;
-    fn builder() -> Self::Builder {
-        TimestampNanosecondBuilder::new().with_data_type(Kind::Timestamp.data_type())
-    }
-    fn append(builder: &mut Self::Builder, value: Timestamp) {
-        builder.append_value(value.0);
-    }
-    fn append_nulls(builder: &mut Self::Builder, count: usize) {
-        builder.append_nulls(count);
-    }
-    fn finish(builder: &mut Self::Builder) -> Self::Array {
-        builder.finish()
-    }
-    fn get(array: &Self::Array, i: usize) -> Timestamp {
-        Timestamp(array.value(i))
-    }
+    bool, BooleanArray, Boolean, |value| value;
+    u8, PrimitiveArray<UInt8Type>, UInt8, |value| value;
+    u16, PrimitiveArray<UInt16Type>, UInt16, |value| value;
+    u32, PrimitiveArray<UInt32Type>, UInt32, |value| value;
+    u64, PrimitiveArray<UInt64Type>, UInt64, |value| value;
+    f64, PrimitiveArray<Float64Type>, Float64, |value| value;
+    Timestamp, TimestampNanosecondArray, Timestamp, |value| Timestamp(value);
 }
 
 /// Text in a table's declaration: a `&str` in its rows.
@@ -186,26 +135,17 @@ pub enum Text {}
 
 impl Column for Text {
     type Value<'a> = &'a str;
-    type Builder = StringBuilder;
+    type Cells = Words;
     type Array = StringArray;
     const KIND: Kind = Kind::Text;
-    fn builder() -> StringBuilder {
-        StringBuilder::new()
+    fn append(cells: &mut Words, value: &str) -> usize {
+        cells.push(value.as_bytes())
     }
-    fn append(builder: &mut StringBuilder, value: &str) {
-        builder.append_value(value);
-    }
-    fn append_nulls(builder: &mut StringBuilder, count: usize) {
-        builder.append_nulls(count);
-    }
-    fn finish(builder: &mut StringBuilder) -> StringArray {
-        builder.finish()
+    fn append_missing(cells: &mut Words) {
+        cells.push_missing();
     }
     fn get(array: &StringArray, i: usize) -> &str {
         array.value(i)
-    }
-    fn weight(value: &str) -> usize {
-        4 + value.len()
     }
 }
 
@@ -215,26 +155,17 @@ pub enum Bytes {}
 
 impl Column for Bytes {
     type Value<'a> = &'a [u8];
-    type Builder = BinaryBuilder;
+    type Cells = Words;
     type Array = BinaryArray;
     const KIND: Kind = Kind::Binary;
-    fn builder() -> BinaryBuilder {
-        BinaryBuilder::new()
+    fn append(cells: &mut Words, value: &[u8]) -> usize {
+        cells.push(value)
     }
-    fn append(builder: &mut BinaryBuilder, value: &[u8]) {
-        builder.append_value(value);
-    }
-    fn append_nulls(builder: &mut BinaryBuilder, count: usize) {
-        builder.append_nulls(count);
-    }
-    fn finish(builder: &mut BinaryBuilder) -> BinaryArray {
-        builder.finish()
+    fn append_missing(cells: &mut Words) {
+        cells.push_missing();
     }
     fn get(array: &BinaryArray, i: usize) -> &[u8] {
         array.value(i)
-    }
-    fn weight(value: &[u8]) -> usize {
-        4 + value.len()
     }
 }
 
@@ -244,71 +175,42 @@ pub enum Integers {}
 
 impl Column for Integers {
     type Value<'a> = &'a [i32];
-    type Builder = ListBuilder<Int32Builder>;
+    type Cells = Lists;
     type Array = ListArray;
     const KIND: Kind = Kind::Int32List;
-    fn builder() -> Self::Builder {
-        ListBuilder::new(Int32Builder::new())
+    fn append(cells: &mut Lists, value: &[i32]) -> usize {
+        cells.push(value)
     }
-    fn append(builder: &mut Self::Builder, value: &[i32]) {
-        builder.values().append_slice(value);
-        builder.append(true);
-    }
-    fn append_nulls(builder: &mut Self::Builder, count: usize) {
-        builder.append_nulls(count);
-    }
-    fn finish(builder: &mut Self::Builder) -> ListArray {
-        builder.finish()
+    fn append_missing(cells: &mut Lists) {
+        cells.push_missing();
     }
     fn get(array: &ListArray, i: usize) -> &[i32] {
         let offsets = array.value_offsets();
         let values = array.values().as_any().downcast_ref::<PrimitiveArray<Int32Type>>();
         values.map_or(&[], |v| &v.values()[offsets[i] as usize..offsets[i + 1] as usize])
     }
-    fn weight(value: &[i32]) -> usize {
-        4 + size_of_val(value)
-    }
-}
-
-/// Collects values of which many are missing: a run of missing ones is only counted until a
-/// value ends it. Half of the columns of a flow are mostly empty.
-pub struct Sparse<C: Column> {
-    values: C::Builder,
-    missing: usize,
 }
 
 impl<C: Column> Column for Option<C> {
     type Value<'a> = Option<C::Value<'a>>;
-    type Builder = Sparse<C>;
+    type Cells = C::Cells;
     type Array = C::Array;
     const KIND: Kind = C::KIND;
     const NULLABLE: bool = true;
-    fn builder() -> Sparse<C> {
-        Sparse { values: C::builder(), missing: 0 }
-    }
     #[inline]
-    fn append(builder: &mut Sparse<C>, value: Option<C::Value<'_>>) {
-        let Some(value) = value else {
-            builder.missing += 1;
-            return;
-        };
-        if builder.missing > 0 {
-            C::append_nulls(&mut builder.values, builder.missing);
-            builder.missing = 0;
+    fn append(cells: &mut C::Cells, value: Option<C::Value<'_>>) -> usize {
+        match value {
+            Some(value) => C::append(cells, value),
+            None => {
+                C::append_missing(cells);
+                0
+            }
         }
-        C::append(&mut builder.values, value);
     }
-    fn append_nulls(builder: &mut Sparse<C>, count: usize) {
-        builder.missing += count;
-    }
-    fn finish(builder: &mut Sparse<C>) -> C::Array {
-        C::append_nulls(&mut builder.values, std::mem::take(&mut builder.missing));
-        C::finish(&mut builder.values)
+    fn append_missing(cells: &mut C::Cells) {
+        C::append_missing(cells);
     }
     fn get(array: &C::Array, i: usize) -> Option<C::Value<'_>> {
         array.is_valid(i).then(|| C::get(array, i))
-    }
-    fn weight(value: Option<C::Value<'_>>) -> usize {
-        value.map_or(4, C::weight)
     }
 }

@@ -6,8 +6,10 @@
 //! own, and it looks at no clock: times come from packets or from the caller.
 
 mod background;
+mod cells;
 mod column;
 mod cryptopan;
+mod encode;
 mod error;
 mod label;
 mod layout;

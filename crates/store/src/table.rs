@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::Array;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use ottoscope_flow::Timestamp;
 
+use crate::cells::Cells;
 use crate::column::{Column, Kind};
 
 /// A column as the reference page tells it.
@@ -62,15 +63,17 @@ pub trait Table: 'static {
     /// A row, borrowed.
     type Row<'a>: Copy + std::fmt::Debug + PartialEq;
     /// Collects rows by column.
-    type Builder: Default + Send;
+    type Builder: Default + Send + 'static;
     /// Columns of one batch, typed.
     type Columns;
     /// The time of a row, where the table has one.
     fn time(row: &Self::Row<'_>) -> Option<Timestamp>;
     /// Adds a row; about how many bytes it took is returned.
     fn append(builder: &mut Self::Builder, row: &Self::Row<'_>) -> usize;
-    /// The columns so far; the builder is empty then.
-    fn finish(builder: &mut Self::Builder) -> Vec<ArrayRef>;
+    /// Time and key of the row that was added as number `i`.
+    fn held_place(builder: &Self::Builder, i: usize) -> (Timestamp, u64);
+    /// The columns so far, in order.
+    fn cells(builder: &Self::Builder) -> Vec<&dyn Cells>;
     /// Views a batch that has all columns of the table.
     fn columns(batch: &RecordBatch) -> Result<Self::Columns, ArrowError>;
     /// Time and key of row `i` of a view: its place in the table's order.
@@ -120,14 +123,9 @@ macro_rules! table {
         }
 
         #[doc = concat!("Collects rows of `", $name, "` by column.")]
+        #[derive(Default)]
         $vis struct $builder {
-            $( $column: <$type as $crate::column::Column>::Builder, )+
-        }
-
-        impl Default for $builder {
-            fn default() -> Self {
-                $builder { $( $column: <$type as $crate::column::Column>::builder(), )+ }
-            }
+            $( $column: <$type as $crate::column::Column>::Cells, )+
         }
 
         #[doc = concat!("One batch of `", $name, "`, typed.")]
@@ -157,18 +155,24 @@ macro_rules! table {
             }
 
             fn append(builder: &mut $builder, row: &$row<'_>) -> usize {
-                $( <$type as $crate::column::Column>::append(&mut builder.$column, row.$column); )+
-                0 $( + <$type as $crate::column::Column>::weight(row.$column) )+
+                0 $( + <$type as $crate::column::Column>::append(
+                    &mut builder.$column, row.$column) )+
             }
 
-            fn finish(builder: &mut $builder) -> Vec<arrow::array::ArrayRef> {
-                vec![ $( std::sync::Arc::new(
-                    <$type as $crate::column::Column>::finish(&mut builder.$column)), )+ ]
+            fn held_place(_builder: &$builder, _i: usize) -> (ottoscope_flow::Timestamp, u64) {
+                (
+                    table!(@first $(_builder.$time.get(_i),)? ottoscope_flow::Timestamp::default()),
+                    table!(@first $($(_builder.$key.get(_i),)?)? 0),
+                )
+            }
+
+            fn cells(builder: &$builder) -> Vec<&dyn $crate::cells::Cells> {
+                vec![ $( &builder.$column, )+ ]
             }
 
             fn columns(
                 batch: &arrow::record_batch::RecordBatch,
-            ) -> Result<$columns, arrow::error::ArrowError> {
+            ) -> std::result::Result<$columns, arrow::error::ArrowError> {
                 Ok($columns { $(
                     $column: $crate::table::typed::<$type>(batch, stringify!($column))?,
                 )+ })

@@ -42,6 +42,8 @@ pub(crate) struct Sessions {
     index: HashTable<u32>,
     clients: Vec<Client>,
     names: String,
+    /// Of each client's name: the table grows without a look at the names.
+    hashes: Vec<u64>,
     hash: RandomState,
 }
 
@@ -52,6 +54,7 @@ impl Sessions {
             index: HashTable::new(),
             clients: Vec::new(),
             names: String::new(),
+            hashes: Vec::new(),
             hash: RandomState::default(),
         }
     }
@@ -62,15 +65,18 @@ impl Sessions {
         flow: &Activity<'_>,
         out: &mut impl FnMut(&UserRow<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Sessions { idle, index, clients, names, hash } = self;
+        let Sessions { idle, index, clients, names, hashes, hash } = self;
         let key = hash.hash_one(flow.client);
-        let found = index.find(key, |&i| clients[i as usize].name(names) == flow.client);
+        let found = index.find(key, |&i| {
+            hashes[i as usize] == key && clients[i as usize].name(names) == flow.client
+        });
         let Some(client) = found.map(|&i| &mut clients[i as usize]) else {
             let name = (names.len(), flow.client.len() as u32);
             names.push_str(flow.client);
             let number = clients.len() as u32;
             clients.push(Client::begin(name, 0, flow));
-            index.insert_unique(key, number, |&i| hash.hash_one(clients[i as usize].name(names)));
+            hashes.push(key);
+            index.insert_unique(key, number, |&i| hashes[i as usize]);
             return Ok(());
         };
         if flow.first - client.last > *idle {
@@ -92,12 +98,15 @@ impl Sessions {
         self,
         out: &mut impl FnMut(&UserRow<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Sessions { mut clients, names, index, .. } = self;
-        drop(index);
-        clients.sort_unstable_by(|a, b| {
-            a.first.cmp(&b.first).then_with(|| a.name(&names).cmp(b.name(&names)))
+        let Sessions { clients, names, index, hashes, .. } = self;
+        drop((index, hashes));
+        // Few are not in order already: those whose sessions began anew.
+        let mut order: Vec<_> = clients.iter().map(|client| client.first).zip(0u32..).collect();
+        order.sort_by(|a, b| {
+            let name = |i: u32| clients[i as usize].name(&names);
+            a.0.cmp(&b.0).then_with(|| name(a.1).cmp(name(b.1)))
         });
-        clients.iter().try_for_each(|client| out(&client.row(&names)))
+        order.iter().try_for_each(|&(_, i)| out(&clients[i as usize].row(&names)))
     }
 }
 

@@ -210,7 +210,7 @@ impl<T: Table> TableWriter<T> {
     /// Writes one part; its slot is given up, also when it fails, so that an error is not
     /// followed by the same rows again.
     fn flush(&mut self, at: usize) -> Result<()> {
-        let mut open = self.open.swap_remove(at);
+        let open = self.open.swap_remove(at);
         self.bytes -= open.bytes;
         if open.rows == 0 {
             return Ok(());
@@ -229,12 +229,24 @@ impl<T: Table> TableWriter<T> {
         };
         self.written.parts += 1;
         let (format, disk) = (Arc::clone(&self.format), Arc::clone(&self.disk));
-        let mut job = move || format.write(&*disk, &path, T::finish(&mut open.builder));
+        let job = move || {
+            let order = order(open.rows, |i| T::held_place(&open.builder, i));
+            format.write(&*disk, &path, &T::cells(&open.builder), &order)
+        };
         match &self.background {
             Some(background) => background.write(Box::new(job)),
             None => job(),
         }
     }
+}
+
+/// The numbers of rows by time, then key, then arrival.
+fn order<P: Ord>(rows: usize, place: impl Fn(usize) -> P) -> Vec<u32> {
+    let mut places: Vec<(P, u32)> = (0..rows).map(|i| (place(i), i as u32)).collect();
+    if !places.is_sorted() {
+        places.sort_unstable();
+    }
+    places.into_iter().map(|(_, i)| i).collect()
 }
 
 #[cfg(test)]

@@ -15,8 +15,9 @@ use ottoscope_flow::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::column::Kind;
+use crate::column::{Bytes, Integers, Kind, Text};
 use crate::reader::{Part, Rows, parts_below};
+use crate::table::table;
 use crate::tables::{Anomalies, BinRow, Bins, Captures, Dns, Flows, Labels, Messages, Rtp, Users};
 
 fn names() -> PartNames {
@@ -199,6 +200,81 @@ proptest! {
             }
         }
         prop_assert_eq!(files, parts);
+    }
+}
+
+table! {
+    /// A column of every kind.
+    Mixed(MixedRow, MixedBuilder, MixedColumns) = "mixed" by at, key {
+        /// In order or not.
+        at: Timestamp,
+        /// As it comes.
+        key: u64,
+        /// Narrow.
+        port: Option<u16>,
+        /// Wide.
+        sequence: Option<u64>,
+        /// With sign and fraction.
+        real: Option<f64>,
+        /// One bit.
+        flag: Option<bool>,
+        /// Words.
+        text: Option<Text>,
+        /// What is no text.
+        bytes: Bytes,
+        /// Several values, or none.
+        list: Option<Integers>,
+        /// Of some rows only.
+        then: Option<Timestamp>,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    /// Pages and row groups of any encoding: few values or many, none missing or nearly all,
+    /// in runs or not.
+    #[test]
+    fn values_out_are_values_in(
+        count in 1usize..60_000,
+        group_rows in prop_oneof![Just(25_000usize), Just(100_000)],
+        kinds in prop_oneof![Just(1u64), Just(3), Just(900), Just(u64::MAX)],
+        run in prop_oneof![Just(1u64), Just(50)],
+        missing in prop_oneof![Just(0u64), Just(1), Just(9), Just(10)],
+        seed: u64,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let options = WriteOptions { row_group_rows: group_rows, ..WriteOptions::default() };
+        let mut writer = TableWriter::<Mixed>::new(dir.path(), names(), options);
+        let mut expected = Vec::new();
+        for i in 0..count as u64 {
+            let random = |n: u64| (seed ^ n << 40 ^ (i / run)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let value = |n: u64| random(n) % kinds;
+            let there = |n: u64| random(n + 100) % 10 >= missing;
+            let (text, list) = (format!("text {}", value(1)), [value(2) as i32, -1, 7]);
+            let row = MixedRow {
+                at: Timestamp((value(3) % 1_000_000_000).cast_signed()),
+                key: value(4),
+                port: there(5).then(|| value(5) as u16),
+                sequence: there(6).then(|| value(6)),
+                real: there(7).then(|| value(7) as f64 / -3.0),
+                flag: there(8).then(|| value(8) % 2 == 0),
+                text: there(1).then_some(&text),
+                bytes: &text.as_bytes()[..(value(9) % 7) as usize],
+                list: there(2).then(|| &list[..(value(2) % 4) as usize]),
+                then: there(10).then(|| Timestamp(value(10).cast_signed())),
+            };
+            writer.append(&row).unwrap();
+            expected.push((row.at, row.key, format!("{row:?}")));
+        }
+        writer.finish().unwrap();
+        expected.sort_by_key(|(at, key, _)| (*at, *key));
+        let found: Vec<String> =
+            read::<Mixed>(dir.path()).into_iter().flat_map(|(_, rows)| rows).collect();
+        prop_assert_eq!(found.len(), expected.len());
+        for (found, (.., expected)) in found.iter().zip(&expected) {
+            prop_assert_eq!(found, expected);
+        }
     }
 }
 
