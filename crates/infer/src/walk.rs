@@ -181,7 +181,11 @@ fn formats(
             let fields = match rules {
                 Rules::Typed => {
                     let spans = fields::refine::refine(samples, &members, &spans, params);
-                    joined(samples, &members, spans, params)
+                    let fields = fields::typed::infer(samples, &members, &spans, params);
+                    let trimmed = fields
+                        .into_iter()
+                        .flat_map(|field| trimmed(samples, &members, field, params));
+                    joined(samples, &members, trimmed.collect(), params)
                 }
                 Rules::Paper => fields::paper::infer(samples, &members, &spans, params),
             };
@@ -196,14 +200,8 @@ const MOST_MAGIC: usize = 4;
 
 /// Typed fields with short constants that stand beside each other made one of four bytes at most:
 /// nothing in the messages tells them apart, and a reader wants one magic number.
-fn joined(
-    samples: &Samples,
-    members: &[usize],
-    spans: Vec<Range<usize>>,
-    params: &Params,
-) -> Vec<Field> {
-    let fields = fields::typed::infer(samples, members, &spans, params);
-    let mut whole: Vec<Range<usize>> = Vec::with_capacity(spans.len());
+fn joined(samples: &Samples, members: &[usize], fields: Vec<Field>, params: &Params) -> Vec<Field> {
+    let mut whole: Vec<Range<usize>> = Vec::with_capacity(fields.len());
     let mut constant = false;
     for field in &fields {
         let same = field.kind == Kind::Constant && field.direction.is_none();
@@ -214,11 +212,68 @@ fn joined(
         }
         constant = same;
     }
-    if whole.len() == spans.len() {
+    if whole.len() == fields.len() {
         fields
     } else {
         fields::typed::infer(samples, members, &whole, params)
     }
+}
+
+/// Largest step of a counter from one message to the next.
+const STEP: u64 = 16;
+
+/// A counter without bytes behind it that are not its own: if what stands before them goes on by
+/// small steps and the whole does not, they only look like its lower bytes.
+fn trimmed(samples: &Samples, members: &[usize], field: Field, params: &Params) -> Vec<Field> {
+    if matches!(field.kind, Kind::Payload | Kind::Unidentified) {
+        return without_constants(samples, members, field, params);
+    }
+    if field.kind != Kind::Sequence || field.little || field.span.len() > 8 {
+        return vec![field];
+    }
+    let steps = |end: usize, most: u64| {
+        let mut last: HashMap<(usize, bool), u64> = HashMap::new();
+        let (mut small, mut all) = (0_usize, 0_usize);
+        for &index in members {
+            let sample = samples.get(index);
+            let Some(bytes) = sample.head.get(field.span.start..end) else { continue };
+            let value = crate::propose::number(bytes, false);
+            let key = (sample.flow, sample.direction == ottoscope_flow::Direction::Down);
+            if let Some(before) = last.insert(key, value) {
+                all += 1;
+                small += usize::from((1..=most).contains(&value.wrapping_sub(before)));
+            }
+        }
+        small as f64 / all.max(1) as f64
+    };
+    let shorter = (field.span.start + 1..field.span.end).rev();
+    let few = steps(field.span.end, 4096) < 0.2;
+    let Some(end) = shorter.into_iter().find(|end| few && steps(*end, STEP) > 0.8) else {
+        return vec![field];
+    };
+    let spans = [field.span.start..end, end..field.span.end];
+    fields::typed::infer(samples, members, &spans, params)
+}
+
+/// Bytes that nobody can read without the constants that they begin with. Zeros stay: they are the
+/// upper bytes of numbers.
+fn without_constants(
+    samples: &Samples,
+    members: &[usize],
+    field: Field,
+    params: &Params,
+) -> Vec<Field> {
+    let span = field.span.clone();
+    let constant = |offset: usize| {
+        let mut bytes = members.iter().filter_map(|&i| samples.get(i).head.get(offset).copied());
+        let first = bytes.next().filter(|first| *first != 0);
+        first.is_some_and(|first| bytes.all(|byte| byte == first))
+    };
+    let end = span.clone().find(|offset| !constant(*offset)).unwrap_or(span.end);
+    if end == span.start || end == span.end || members.len() < FEW {
+        return vec![field];
+    }
+    fields::typed::infer(samples, members, &[span.start..end, end..span.end], params)
 }
 
 /// Bytes that most of the messages have.
