@@ -166,9 +166,15 @@ fn compile_kind(field: &schema::Field) -> Result<flow::FieldKind, String> {
             flow::FieldKind::Length { little, add: field.add.unwrap_or(0) }
         }
         FieldKind::Opcode => {
-            only(&["endian", "response-offset"])?;
+            only(&["endian", "response-offset", "value"])?;
             numeric()?;
-            flow::FieldKind::Opcode { little, response_offset: field.response_offset.unwrap_or(0) }
+            let values = field.value.as_ref().map(OneOrMany::as_slice).unwrap_or_default();
+            let values = values.iter().map(|v| Ok(number(&bytes(v)?, little)));
+            flow::FieldKind::Opcode {
+                little,
+                response_offset: field.response_offset.unwrap_or(0),
+                values: values.collect::<Result<_, String>>()?,
+            }
         }
         FieldKind::Unknown => {
             only(&[])?;
@@ -245,7 +251,16 @@ fn write_field(field: &flow::Field) -> schema::Field {
             out.endian = endian(little);
             out.add = (*add != 0).then_some(*add);
         }
-        flow::FieldKind::Opcode { little, response_offset } => {
+        flow::FieldKind::Opcode { little, response_offset, values } => {
+            let written = values.iter().map(|value| {
+                let mut bytes = value.to_be_bytes()[8 - field.len.min(8)..].to_vec();
+                if *little {
+                    bytes.reverse();
+                }
+                hex(&bytes)
+            });
+            let written: Vec<String> = written.collect();
+            out.value = (!written.is_empty()).then_some(OneOrMany::Many(written));
             out.kind = FieldKind::Opcode;
             out.endian = endian(little);
             out.response_offset = (*response_offset != 0).then_some(*response_offset);

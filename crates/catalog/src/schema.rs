@@ -295,7 +295,8 @@ pub struct Field {
     /// Why it is taken for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
-    /// `constant`: the value or values, in hex.
+    /// `constant`: the value or values, in hex. `opcode`: the only values, where others would be
+    /// another protocol's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<OneOrMany>,
     /// `request-response`: the value in requests, in hex.

@@ -69,6 +69,9 @@ pub enum FieldKind {
         little: bool,
         /// Subtracted from values above it, where responses are requests plus a constant.
         response_offset: u64,
+        /// Only these opcodes, as requests have them; any where empty. For layouts that would
+        /// else match other protocols.
+        values: Vec<u64>,
     },
     /// Anything.
     Unknown,

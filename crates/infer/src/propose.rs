@@ -62,6 +62,7 @@ pub fn signature(
                 FieldKind::Opcode {
                     little: offset.as_ref().map_or(field.little, |found| found.little),
                     response_offset: offset.map_or(0, |found| found.offset),
+                    values: Vec::new(),
                 }
             }
             _ => FieldKind::Unknown,
@@ -77,6 +78,7 @@ pub fn signature(
     while layout.last().is_some_and(|field| field.kind == FieldKind::Unknown) {
         layout.pop();
     }
+    restrict(&mut layout, messages, members, fields);
     let mut ways = members.iter().map(|&index| messages.get(index).direction);
     let way = ways.next();
     let direction = way.filter(|way| ways.all(|other| other == *way));
@@ -96,16 +98,37 @@ pub fn signature(
     })
 }
 
-/// How many messages must match before chance is out of the question: the fewer bytes are
-/// fixed, the more.
-fn least_messages(layout: &[LayoutField], transport: Transport) -> u32 {
-    let fixed = layout.iter().map(|field| match &field.kind {
+/// Bytes that are always the same, where there are few different values of them.
+fn fixed(layout: &[LayoutField]) -> usize {
+    let bytes = layout.iter().map(|field| match &field.kind {
         FieldKind::Constant(values) if values.len() > 4 => 0,
         FieldKind::Constant(_) | FieldKind::RequestResponse { .. } => field.len,
         _ => 0,
     });
+    bytes.sum()
+}
+
+/// Lets a layout with hardly any fixed bytes have only the opcodes that were seen: a sequence
+/// number and one constant byte are found in other protocols too.
+fn restrict(layout: &mut [LayoutField], messages: &Samples, members: &[usize], fields: &[Field]) {
+    if fixed(layout) > 2 {
+        return;
+    }
+    for (place, field) in layout.iter_mut().zip(fields) {
+        if let FieldKind::Opcode { little, response_offset: 0, values: only } = &mut place.kind {
+            let seen = values(messages, members, field);
+            if seen.len() <= MOST_VALUES {
+                *only = seen.keys().map(|bytes| number(bytes, *little)).collect();
+            }
+        }
+    }
+}
+
+/// How many messages must match before chance is out of the question: the fewer bytes are
+/// fixed, the more.
+fn least_messages(layout: &[LayoutField], transport: Transport) -> u32 {
     let framed = layout.iter().any(|field| matches!(field.kind, FieldKind::Length { .. }));
-    match (fixed.sum::<usize>() + 2 * usize::from(framed), transport) {
+    match (fixed(layout) + 2 * usize::from(framed), transport) {
         (5.., _) => 1,
         (4, _) => 2,
         (3, _) => 4,
@@ -249,7 +272,7 @@ mod tests {
                 FieldKind::Length { little: false, add: 0 },
                 FieldKind::Constant(vec![[7].into()]),
                 FieldKind::RequestResponse { request: [0].into(), response: [1].into() },
-                FieldKind::Opcode { little: false, response_offset: 0 },
+                FieldKind::Opcode { little: false, response_offset: 0, values: vec![] },
             ],
             "what nobody can read at the end is left out"
         );

@@ -44,7 +44,7 @@ fn wechat(ports: Vec<u16>) -> Layout {
             2,
             FieldKind::RequestResponse { request: [0, 0].into(), response: [0x3b, 0x9a].into() },
         ),
-        field(10, 2, FieldKind::Opcode { little: false, response_offset: 0xca00 }),
+        field(10, 2, FieldKind::Opcode { little: false, response_offset: 0xca00, values: vec![] }),
         field(12, 4, FieldKind::Sequence { little: false }),
     ];
     layout("wechat/w-tcp", Transport::Tcp, ports, fields)
@@ -199,7 +199,7 @@ fn datagrams_with_little_endian_numbers() {
     let fields = vec![
         field(0, 1, FieldKind::Constant(vec![[0x15].into(), [0x16].into()])),
         field(2, 3, FieldKind::Length { little: true, add: 5 }),
-        field(5, 6, FieldKind::Opcode { little: true, response_offset: 0 }),
+        field(5, 6, FieldKind::Opcode { little: true, response_offset: 0, values: vec![] }),
     ];
     let layout = layout("odd-app/d", Transport::Udp, vec![], fields);
     let good = [0x16, 0xaa, 8, 0, 0, 9, 0, 0, 0, 0, 0, 0xbb, 0xcc];

@@ -220,7 +220,7 @@ impl<'a> Shape<'a> {
                 FieldKind::Length { little, add } => {
                     shape.length = Some(Length { part, little, add });
                 }
-                FieldKind::Opcode { little, response_offset } => {
+                FieldKind::Opcode { little, response_offset, .. } => {
                     shape.opcode = Some(Opcode { part, little, response_offset });
                 }
                 FieldKind::RequestResponse { .. } => shape.request_response = Some(part),

@@ -18,7 +18,7 @@ fn wechat() -> Layout {
             2,
             FieldKind::RequestResponse { request: [0, 0].into(), response: [0x3b, 0x9a].into() },
         ),
-        field(10, 2, FieldKind::Opcode { little: false, response_offset: 0xca00 }),
+        field(10, 2, FieldKind::Opcode { little: false, response_offset: 0xca00, values: vec![] }),
         field(12, 4, FieldKind::Sequence { little: false }),
     ];
     Layout {

@@ -198,13 +198,17 @@ impl Layout {
                     header.total = Some(total);
                 }
                 FieldKind::Sequence { little } => header.sequence = Some(number(value, *little)),
-                FieldKind::Opcode { little, response_offset } => {
+                FieldKind::Opcode { little, response_offset, values } => {
                     let code = number(value, *little);
                     let request = code.checked_sub(*response_offset);
                     if *response_offset > 0 && header.kind == "message" {
                         header.kind = if request.is_some() { "response" } else { "request" };
                     }
-                    header.opcode = Some(request.unwrap_or(code));
+                    let opcode = request.unwrap_or(code);
+                    if !values.is_empty() && !values.contains(&opcode) {
+                        return None;
+                    }
+                    header.opcode = Some(opcode);
                 }
                 FieldKind::Constant(_) | FieldKind::Unknown => {}
             }

@@ -31,7 +31,8 @@ fn signature(id: &str, transport: Transport, fields: Vec<Field>) -> Signature {
 /// W-TCP (the ChatDissect paper, section III-A): length of the whole task, `00100001`, command
 /// (a response's is the request's + 10^9), sequence.
 fn w_tcp() -> Signature {
-    let opcode = FieldKind::Opcode { little: false, response_offset: 1_000_000_000 };
+    let opcode =
+        FieldKind::Opcode { little: false, response_offset: 1_000_000_000, values: vec![] };
     Signature {
         lengths: Some((16, 1 << 24)),
         min_messages: 2,
