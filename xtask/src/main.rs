@@ -8,6 +8,7 @@
 mod bench;
 mod check;
 mod fuzz;
+mod inference;
 mod labels;
 mod map;
 mod new;
@@ -33,6 +34,7 @@ cargo xtask VERB
   compare-labels [--bin PATH] [--strict] [--capture TEXT]
                               our labels beside nDPI's, flow by flow
   bench [ARGS]                speed beside other tools, see benchsuite/README.md
+  inference [ARGS]            how well fields are found, into docs/concepts/inference-methods.md
   new protocol|analysis|app NAME
                               copy the living template and say which line to add
 ";
@@ -63,6 +65,7 @@ fn run(verb: &str, rest: &[String]) -> Result {
         "fuzz-build" => fuzz::build(),
         "compare-labels" => labels::run(rest),
         "bench" => bench::run(rest),
+        "inference" => inference::run(rest),
         "new" => new::run(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
