@@ -37,7 +37,7 @@ SETTINGS = dict(
 )
 TREES = 320
 # Of a made-up protocol, in shares of a real one.
-MADE = 0.15
+MADE = 0.2
 PART = 0.35
 
 

@@ -10,6 +10,8 @@ use crate::samples::Cuts;
 
 /// Bytes from which a random end of the payload is one field.
 const LONG_TAIL: usize = 12;
+/// Of how many random columns one may look ordered.
+const ODD_ONES: usize = 12;
 /// Bytes of a word, and fewest whole ones of a header of words.
 const WORD: usize = 4;
 const LEAST_WORDS: usize = 2;
@@ -26,21 +28,28 @@ pub(super) fn choose(facts: &Facts, odds: &[f32], least: f32, end: usize, words:
         }
     }
     let end = end.min(facts.width());
-    if words || has_words(facts, cuts, end) {
-        without_split_constants(facts, cuts, end)
-    } else {
-        cuts
-    }
+    if words { without_split_constants(facts, cuts, end) } else { cuts }
 }
 
 /// Up to where something can be cut: a little into random bytes that go on to the end, since the
 /// low bytes of a number before them look random as well, and nowhere when all is random.
 fn last_cut(facts: &Facts) -> usize {
     let width = facts.width();
-    let random = (0..width).rev().take_while(|at| is_random(facts, *at)).count();
-    match random {
+    let (mut tail, mut odd) = (width, 0);
+    for at in (0..width).rev() {
+        if is_random(facts, at) {
+            tail = at;
+        } else {
+            odd += 1;
+            // By chance one column in many looks ordered.
+            if odd * ODD_ONES > width - at {
+                break;
+            }
+        }
+    }
+    match width - tail {
         all if all == width => 0,
-        long if long >= LONG_TAIL => width - long + WORD - 1,
+        long if long >= LONG_TAIL => tail + WORD - 1,
         _ => width,
     }
 }

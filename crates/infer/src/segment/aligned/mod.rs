@@ -32,7 +32,8 @@ const MOST_LEARNED: usize = 4096;
 const BLOCK: usize = 64;
 /// Fewest samples of a kind that get a layout of their own.
 const LEAST_OF_KIND: usize = 8;
-/// Samples of a kind that say as much as all samples do.
+/// How much a kind's own samples say at most beside all samples, and how many say half of that.
+const MOST_OWN: f32 = 0.5;
 const ENOUGH_OF_KIND: f32 = 50.0;
 
 /// Position-aware segmentation with the model of this crate.
@@ -62,19 +63,21 @@ impl Segmenter for Model {
             members[kinds.kind(&samples.get(*index))].push(*index);
         }
         let common = Scored::new(self, samples, &learned);
-        let whole = common.layout(self, params, false);
-        let words = layout::has_words(&common.facts, whole, params.payload_bytes);
-        let layouts: Vec<Cuts> = members
+        let scored: Vec<Option<Scored>> = members
             .iter()
             .map(|members| {
-                if kinds.len() == 1 || members.len() < LEAST_OF_KIND {
-                    whole
-                } else {
+                (kinds.len() > 1 && members.len() >= LEAST_OF_KIND).then(|| {
                     let mut own = Scored::new(self, samples, members);
                     own.lean_on(&common, members.len());
-                    own.layout(self, params, words)
-                }
+                    own
+                })
             })
+            .collect();
+        // Messages without a body show no length, but share the header of those that do.
+        let words = scored.iter().flatten().chain([&common]).any(|it| it.has_words(self, params));
+        let layouts: Vec<Cuts> = scored
+            .iter()
+            .map(|own| own.as_ref().unwrap_or(&common).layout(self, params, words))
             .collect();
         let cuts = samples
             .iter()
@@ -101,10 +104,15 @@ impl Scored {
 
     /// Few samples of a kind say less than all samples do.
     fn lean_on(&mut self, common: &Scored, samples: usize) {
-        let own = samples as f32 / (samples as f32 + ENOUGH_OF_KIND);
+        let own = MOST_OWN * samples as f32 / (samples as f32 + ENOUGH_OF_KIND);
         for (odds, common) in self.odds.iter_mut().zip(&common.odds) {
             *odds = own * *odds + (1.0 - own) * common;
         }
+    }
+
+    fn has_words(&self, model: &Model, params: &Params) -> bool {
+        let cuts = self.layout(model, params, false);
+        layout::has_words(&self.facts, cuts, params.payload_bytes)
     }
 
     fn layout(&self, model: &Model, params: &Params, words: bool) -> Cuts {
