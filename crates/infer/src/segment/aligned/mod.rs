@@ -62,17 +62,23 @@ impl Segmenter for Model {
         for index in &learned {
             members[kinds.kind(&samples.get(*index))].push(*index);
         }
-        let common = Scored::new(self, samples, &learned);
-        let scored: Vec<Option<Scored>> = members
+        let mut scored: Vec<Option<Scored>> = members
             .iter()
             .map(|members| {
-                (kinds.len() > 1 && members.len() >= LEAST_OF_KIND).then(|| {
-                    let mut own = Scored::new(self, samples, members);
-                    own.lean_on(&common, members.len());
-                    own
-                })
+                (kinds.len() > 1 && members.len() >= LEAST_OF_KIND)
+                    .then(|| Scored::new(self, samples, members))
             })
             .collect();
+        let ciphertext: Vec<bool> =
+            scored.iter().map(|it| it.as_ref().is_some_and(Scored::is_random)).collect();
+        let mut shared = learned;
+        shared.retain(|index| !ciphertext[kinds.kind(&samples.get(*index))]);
+        let common = Scored::new(self, samples, &shared);
+        for (own, members) in scored.iter_mut().zip(&members) {
+            if let Some(own) = own {
+                own.lean_on(&common, members.len());
+            }
+        }
         // Messages without a body show no length, but share the header of those that do.
         let words = scored.iter().flatten().chain([&common]).any(|it| it.has_words(self, params));
         let layouts: Vec<Cuts> = scored
@@ -108,6 +114,10 @@ impl Scored {
         for (odds, common) in self.odds.iter_mut().zip(&common.odds) {
             *odds = own * *odds + (1.0 - own) * common;
         }
+    }
+
+    fn is_random(&self) -> bool {
+        layout::all_random(&self.facts)
     }
 
     fn has_words(&self, model: &Model, params: &Params) -> bool {
