@@ -83,7 +83,7 @@ impl Kinds {
         for (id, row) in rows.iter().enumerate() {
             done[first.nearest(row.head, row.down)].push(id as u32);
         }
-        done.retain(|members| !members.is_empty());
+        done.retain(|members| !members.is_empty() || rows.is_empty());
         done.sort_by_key(|members| std::cmp::Reverse(members.len()));
         Kinds::of(&rows, &done)
     }

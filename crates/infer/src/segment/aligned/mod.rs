@@ -132,14 +132,18 @@ impl Scored {
 
 /// Which samples are learned from: all, or blocks of consecutive ones spread over all flows.
 fn learned(samples: &Samples) -> Vec<usize> {
-    let keep = samples.len().div_ceil(MOST_LEARNED);
-    let mut seen = vec![0; samples.flows().len()];
+    let keep = samples.len().div_ceil(MOST_LEARNED).max(1);
+    let mut flows = 0;
+    // By flow: its number in order of appearance, and samples seen.
+    let mut seen: Vec<Option<(usize, usize)>> = vec![None; samples.flows().len()];
     (0..samples.len())
         .filter(|index| {
-            let flow = samples.get(*index).flow;
-            let block = seen[flow] / BLOCK;
-            seen[flow] += 1;
-            (flow + block).is_multiple_of(keep.max(1))
+            let (number, count) = seen[samples.get(*index).flow].get_or_insert_with(|| {
+                flows += 1;
+                (flows - 1, 0)
+            });
+            *count += 1;
+            (*number + (*count - 1) / BLOCK).is_multiple_of(keep)
         })
         .take(2 * MOST_LEARNED)
         .collect()
@@ -161,5 +165,26 @@ pub fn describe(samples: &Samples, indices: &[usize], bytes: usize) -> Described
     Described {
         names: features::names(),
         boundaries: (1..facts.width()).map(|offset| facts.boundary(offset).to_vec()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::tests::samples;
+
+    #[test]
+    fn learns_from_blocks_of_all_flows() {
+        let payloads: Vec<&[u8]> = vec![&[1, 2, 3]; 3 * MOST_LEARNED];
+        let learned = learned(&samples(&payloads));
+        assert_eq!(learned.len(), MOST_LEARNED);
+        assert_eq!(learned[..BLOCK], (0..BLOCK).collect::<Vec<_>>());
+        assert_eq!(learned[BLOCK], 3 * BLOCK);
+    }
+
+    #[test]
+    fn nothing_has_no_cuts() {
+        assert_eq!(Aligned.segment(&samples(&[]), &Params::default()).cuts, []);
+        assert_eq!(Aligned.segment(&samples(&[&[]]), &Params::default()).cuts, [Cuts::none()]);
     }
 }
