@@ -130,7 +130,7 @@ def protocol(name, rng, out):
     flows = rng.choice([1, 2, 4, 10, 40])
     count = rng.choice([20, 50, 100, 200, 400])
     pingpong = rng.random() < 0.6
-    sizes = rng.choice([(0, 40), (20, 200), (0, 1200), (100, 101), (0, 4)])
+    sizes = rng.choice([(0, 40), (20, 200), (0, 1200), (100, 101), (0, 4), (0, 3000)])
     bits = [0]
     for width, _ in fields:
         bits.append(bits[-1] + width)
@@ -155,6 +155,7 @@ def protocol(name, rng, out):
             body = rng.randbytes(max(20, extra))
         if not body:
             continue
+        body = body[:1380] if proper and stray else body
         text = body[:128].hex()
         ends = [b for b in bits[1:] if b < len(body)]
         if tail == "zero" and extra // 2:

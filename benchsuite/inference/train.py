@@ -37,7 +37,7 @@ SETTINGS = dict(
 )
 TREES = 320
 # Of a made-up protocol, in shares of a real one.
-MADE = 0.15
+MADE = 0.2
 PART = 0.35
 
 
@@ -102,7 +102,7 @@ def main():
     args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     args.add_argument("--real", action="append", required=True)
     args.add_argument("--made")
-    args.add_argument("--threshold", type=float, default=0.4)
+    args.add_argument("--threshold", type=float, default=0.43)
     args.add_argument("--model")
     args.add_argument("--folds")
     args.add_argument("--parts", type=int, default=12)

@@ -20,7 +20,7 @@ const MOST_VALUES: usize = 8;
 /// Least bits saved for each sample of the smaller part.
 const LEAST_GAIN: f64 = 6.0;
 /// Fewest samples, and smallest share of all, that make a kind.
-const LEAST_SAMPLES: usize = 6;
+const LEAST_SAMPLES: usize = 8;
 const LEAST_SHARE: f64 = 0.02;
 /// Share of one value from which a byte counts as constant.
 const CONSTANT: f64 = 0.97;
@@ -83,7 +83,7 @@ impl Kinds {
         for (id, row) in rows.iter().enumerate() {
             done[first.nearest(row.head, row.down)].push(id as u32);
         }
-        done.retain(|members| !members.is_empty());
+        done.retain(|members| !members.is_empty() || rows.is_empty());
         done.sort_by_key(|members| std::cmp::Reverse(members.len()));
         Kinds::of(&rows, &done)
     }

@@ -53,25 +53,39 @@ fn push(samples: &mut Samples, at: f64, flow: usize, down: bool, payload: &[u8])
     }));
 }
 
+/// How much of W-TCP there is.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    flows: usize,
+    exchanges: usize,
+    most_body: u64,
+    /// Sequence numbers begin anywhere, not at 1.
+    anywhere: bool,
+}
+
+const USUAL: Shape = Shape { flows: 6, exchanges: 260, most_body: 3000, anywhere: false };
+
 /// Requests and responses with a header of length, `00 10 00 01`, command and sequence number
 /// (the paper, Fig. 2), and what follows them. With `commands` over 255 a command needs more
 /// than the one byte that the paper has for it.
-fn w_tcp(seed: u64, commands: &[u32]) -> (Samples, Vec<bool>) {
+fn w_tcp(seed: u64, commands: &[u32], shape: Shape) -> (Samples, Vec<bool>) {
     let mut random = Random(seed);
-    let mut samples = flows(6, Transport::Tcp);
+    let mut samples = flows(shape.flows, Transport::Tcp);
     let mut header = Vec::new();
-    let mut next = vec![1_u32; 6];
+    let mut next: Vec<u32> = (0..shape.flows)
+        .map(|_| if shape.anywhere { random.below(1 << 31) as u32 } else { 1 })
+        .collect();
     let mut at = 0.0;
-    for _ in 0..260 {
-        let flow = random.below(6) as usize;
-        let command =
-            commands[(random.below(1 << 20) as f64).sqrt() as usize * commands.len() / 1024];
+    for _ in 0..shape.exchanges {
+        let flow = random.below(shape.flows as u64) as usize;
+        let pick = (random.below(1 << 20) as f64).sqrt() as usize * commands.len() / 1024;
+        let command = commands[pick];
         let heartbeat = command == 6;
         let sequence = if heartbeat { u32::MAX } else { next[flow] };
-        next[flow] += u32::from(!heartbeat);
+        next[flow] = next[flow].wrapping_add(u32::from(!heartbeat));
         for (down, command) in [(false, command), (true, command + 1_000_000_000)] {
-            let body =
-                if heartbeat { 0 } else { random.below(if down { 700 } else { 3000 }) as usize };
+            let most = if down { shape.most_body / 4 } else { shape.most_body };
+            let body = if heartbeat { 0 } else { random.below(most) as usize };
             let body = random.bytes(body);
             let total = 16 + body.len() as u32;
             let mut message = total.to_be_bytes().to_vec();
@@ -99,28 +113,42 @@ fn fields(cuts: Cuts) -> Vec<usize> {
 
 #[test]
 fn w_tcp_header_is_cut_where_the_paper_cuts_it() {
-    for seed in 1..=8 {
+    let shapes = [
+        USUAL,
+        Shape { flows: 1, ..USUAL },
+        Shape { flows: 30, ..USUAL },
+        Shape { exchanges: 60, ..USUAL },
+        Shape { exchanges: 1500, ..USUAL },
+        Shape { most_body: 400, ..USUAL },
+        Shape { most_body: 20_000, ..USUAL },
+        Shape { anywhere: true, ..USUAL },
+        Shape { flows: 2, anywhere: true, ..USUAL },
+    ];
+    let mut wrong = Vec::new();
+    let all = shapes.map(|shape| (1, shape));
+    let usual = (2..=8).map(|seed| (seed, USUAL));
+    for (seed, shape) in all.into_iter().chain(usual) {
         for commands in [&[1, 6, 9, 11, 19, 25, 26, 40][..], &[6, 10, 24, 120, 237, 268, 500, 1000]]
         {
-            let (samples, header) = w_tcp(seed, commands);
-            for (index, cut) in cuts(&samples).into_iter().enumerate() {
-                let sample = samples.get(index);
-                if header[index] {
-                    let found = fields(cut);
-                    assert!(
-                        found == [4, 8, 11, 12] || found == [4, 8, 12],
-                        "seed {seed}: {found:?} in {:02x?}",
-                        &sample.head[..16]
-                    );
-                }
+            let (samples, header) = w_tcp(seed, commands, shape);
+            let found = cuts(&samples).into_iter().zip(&header).enumerate();
+            let bad = |cut: Cuts| fields(cut) != [4, 8, 11, 12] && fields(cut) != [4, 8, 12];
+            if let Some((index, (cut, _))) =
+                found.clone().find(|(_, (cut, header))| **header && bad(*cut))
+            {
+                let count = found.filter(|(_, (cut, header))| **header && bad(*cut)).count();
+                let head = &samples.get(index).head[..16];
+                wrong
+                    .push(format!("{seed} {shape:?}: {count} as {:?} in {head:02x?}", fields(cut)));
             }
         }
     }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
 fn w_tcp_continuations_have_no_fields() {
-    let (samples, header) = w_tcp(1, &[1, 6, 9, 11]);
+    let (samples, header) = w_tcp(1, &[1, 6, 9, 11], USUAL);
     let cut = cuts(&samples);
     let strays =
         (0..samples.len()).filter(|index| !header[*index] && samples.get(*index).len >= 16);
@@ -162,7 +190,7 @@ fn longlink_header_is_five_words() {
 #[test]
 fn random_payloads_have_no_structure() {
     for seed in 1..=10 {
-        for count in [30, 200, 3000] {
+        for count in [30, 100, 600] {
             let mut random = Random(seed);
             let mut samples = flows(3, Transport::Udp);
             for n in 0..count {
@@ -176,17 +204,18 @@ fn random_payloads_have_no_structure() {
     }
 }
 
-/// The four kinds of Fig. 3: heartbeats up and down, content, signalling.
-fn w_udp(seed: u64) -> (Samples, Vec<usize>) {
+/// The four kinds of Fig. 3: heartbeats up and down, content, signalling. With `apart` the last
+/// two have flows of their own.
+fn w_udp(seed: u64, apart: bool, known_first: bool) -> (Samples, Vec<usize>) {
     let mut random = Random(seed);
     let mut samples = flows(8, Transport::Udp);
     let mut kinds = Vec::new();
     let mut next = [100_u16; 8];
     for n in 0..1500 {
-        let flow = random.below(8) as usize;
         let kind = [0, 1, 2, 2, 2, 2, 3][random.below(7) as usize];
+        let flow = if apart { [0, 0, 2, 4][kind] + n % 2 } else { random.below(8) as usize };
         next[flow] = next[flow].wrapping_add(1);
-        let mut payload = vec![random.next() as u8];
+        let mut payload = vec![if known_first { 0xd0 } else { random.next() as u8 }];
         match kind {
             0 | 1 => {
                 payload.extend([0xd1, random.next() as u8, 0x0a, 0, 3]);
@@ -213,7 +242,7 @@ fn w_udp(seed: u64) -> (Samples, Vec<usize>) {
             }
         }
         let down = if kind < 2 { kind == 1 } else { random.below(2) == 1 };
-        push(&mut samples, f64::from(n) / 50.0, flow, down, &payload);
+        push(&mut samples, n as f64 / 50.0, flow, down, &payload);
         kinds.push(kind);
     }
     (samples, kinds)
@@ -248,10 +277,63 @@ fn v_measure(truth: &[usize], found: &[usize]) -> f64 {
 #[test]
 fn kinds_of_w_udp_are_told_apart() {
     for seed in 1..=8 {
-        let (samples, truth) = w_udp(seed);
+        let (samples, truth) = w_udp(seed, seed % 2 == 0, seed % 3 == 0);
         let kinds = Kinds::learn(&samples, &(0..samples.len()).collect::<Vec<_>>());
         let found: Vec<usize> = samples.iter().map(|sample| kinds.kind(&sample)).collect();
         let v = v_measure(&truth, &found);
         assert!(v >= 0.9, "seed {seed}: {v:.3} with {} kinds", kinds.len());
     }
+}
+
+/// A made-up protocol: where its fields end, and messages of it.
+fn made_up(seed: u64) -> (Vec<usize>, Samples) {
+    let mut random = Random(seed);
+    let mut ends = Vec::new();
+    let mut kinds = Vec::new();
+    let mut at = 0;
+    while at < 16 {
+        let width = [1, 2, 2, 4, 4][random.below(5) as usize];
+        if at % width == 0 {
+            at += width;
+            ends.push(at);
+            kinds.push((width, random.below(if width == 1 { 3 } else { 6 }), random.next()));
+        }
+    }
+    let mut samples = flows(3, Transport::Udp);
+    let mut next = [1_u64; 3];
+    for n in 0..240 {
+        let flow = random.below(3) as usize;
+        let body = 8 + random.below(700) as usize;
+        next[flow] += 1;
+        let mut payload = Vec::new();
+        for (width, kind, own) in &kinds {
+            let value = match kind {
+                0 => *own,
+                1 => [0, 1, 3, 5][random.below(4) as usize],
+                2 => own % 3 + random.below(2) * 0x80,
+                3 => next[flow],
+                4 => (at + body) as u64,
+                _ => random.next(),
+            };
+            payload.extend(&value.to_be_bytes()[8 - width..]);
+        }
+        payload.extend(random.bytes(body));
+        push(&mut samples, f64::from(n), flow, n % 2 == 1, &payload);
+    }
+    (ends.into_iter().filter(|end| *end < 16).collect(), samples)
+}
+
+#[test]
+fn made_up_protocols_are_cut_better_than_every_two_bytes() {
+    let score = |truth: &[usize], found: &[usize]| {
+        let both = found.iter().filter(|at| truth.contains(at)).count();
+        2.0 * both as f64 / (truth.len() + found.len()).max(1) as f64
+    };
+    let (mut ours, mut twos) = (0.0, 0.0);
+    for seed in 1..=40 {
+        let (truth, samples) = made_up(seed);
+        ours += score(&truth, &fields(cuts(&samples)[0])) / 40.0;
+        twos += score(&truth, &[2, 4, 6, 8, 10, 12, 14]) / 40.0;
+    }
+    assert!(ours > 0.8 && ours > twos + 0.1, "{ours:.3} against {twos:.3}");
 }

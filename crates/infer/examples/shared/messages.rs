@@ -11,7 +11,7 @@ use ottoscope_infer::samples::{FlowInfo, Sample};
 use serde_json::Value;
 
 /// The command line's options, each with a value.
-pub fn options() -> Result<HashMap<String, String>, Box<dyn Error>> {
+pub(crate) fn options() -> Result<HashMap<String, String>, Box<dyn Error>> {
     let mut options = HashMap::new();
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
@@ -22,7 +22,7 @@ pub fn options() -> Result<HashMap<String, String>, Box<dyn Error>> {
 }
 
 /// The messages of a file, and their ids.
-pub fn read(path: &Path) -> Result<(Vec<u64>, Samples), Box<dyn Error>> {
+pub(crate) fn read(path: &Path) -> Result<(Vec<u64>, Samples), Box<dyn Error>> {
     let mut samples = Samples::new();
     let mut flows: HashMap<u64, usize> = HashMap::new();
     let mut ids = Vec::new();

@@ -102,19 +102,19 @@ impl Facts {
             let after = self.columns[offset..].iter().take_while(|it| test(it)).count();
             [before as f32, after as f32]
         };
-        let ([a, b], [c, d], [e, f], [g, h]) =
-            (runs(&constant), runs(&zero), runs(&text), runs(&random));
+        let [constant, zero, text, random] =
+            [runs(&constant), runs(&zero), runs(&text), runs(&random)];
         [
             offset as f32,
             (offset % 2) as f32,
             (offset % 4) as f32,
-            a,
-            b,
-            c,
-            d,
-            e + f,
-            g,
-            h,
+            constant[0],
+            constant[1],
+            zero[0],
+            zero[1],
+            text[0] + text[1],
+            random[0],
+            random[1],
             self.rows,
             self.flows,
             self.lengths + self.both * 100.0,

@@ -32,7 +32,8 @@ const MOST_LEARNED: usize = 4096;
 const BLOCK: usize = 64;
 /// Fewest samples of a kind that get a layout of their own.
 const LEAST_OF_KIND: usize = 8;
-/// Samples of a kind that say as much as all samples do.
+/// How much a kind's own samples say at most beside all samples, and how many say half of that.
+const MOST_OWN: f32 = 0.5;
 const ENOUGH_OF_KIND: f32 = 50.0;
 
 /// Position-aware segmentation with the model of this crate.
@@ -61,20 +62,28 @@ impl Segmenter for Model {
         for index in &learned {
             members[kinds.kind(&samples.get(*index))].push(*index);
         }
-        let common = Scored::new(self, samples, &learned);
-        let whole = common.layout(self, params, false);
-        let words = layout::has_words(&common.facts, whole, params.payload_bytes);
-        let layouts: Vec<Cuts> = members
+        let mut scored: Vec<Option<Scored>> = members
             .iter()
             .map(|members| {
-                if kinds.len() == 1 || members.len() < LEAST_OF_KIND {
-                    whole
-                } else {
-                    let mut own = Scored::new(self, samples, members);
-                    own.lean_on(&common, members.len());
-                    own.layout(self, params, words)
-                }
+                (kinds.len() > 1 && members.len() >= LEAST_OF_KIND)
+                    .then(|| Scored::new(self, samples, members))
             })
+            .collect();
+        let ciphertext: Vec<bool> =
+            scored.iter().map(|it| it.as_ref().is_some_and(Scored::is_random)).collect();
+        let mut shared = learned;
+        shared.retain(|index| !ciphertext[kinds.kind(&samples.get(*index))]);
+        let common = Scored::new(self, samples, &shared);
+        for (own, members) in scored.iter_mut().zip(&members) {
+            if let Some(own) = own {
+                own.lean_on(&common, members.len());
+            }
+        }
+        // Messages without a body show no length, but share the header of those that do.
+        let words = scored.iter().flatten().chain([&common]).any(|it| it.has_words(self, params));
+        let layouts: Vec<Cuts> = scored
+            .iter()
+            .map(|own| own.as_ref().unwrap_or(&common).layout(self, params, words))
             .collect();
         let cuts = samples
             .iter()
@@ -101,10 +110,19 @@ impl Scored {
 
     /// Few samples of a kind say less than all samples do.
     fn lean_on(&mut self, common: &Scored, samples: usize) {
-        let own = samples as f32 / (samples as f32 + ENOUGH_OF_KIND);
+        let own = MOST_OWN * samples as f32 / (samples as f32 + ENOUGH_OF_KIND);
         for (odds, common) in self.odds.iter_mut().zip(&common.odds) {
             *odds = own * *odds + (1.0 - own) * common;
         }
+    }
+
+    fn is_random(&self) -> bool {
+        layout::all_random(&self.facts)
+    }
+
+    fn has_words(&self, model: &Model, params: &Params) -> bool {
+        let cuts = self.layout(model, params, false);
+        layout::has_words(&self.facts, cuts, params.payload_bytes)
     }
 
     fn layout(&self, model: &Model, params: &Params, words: bool) -> Cuts {
@@ -114,14 +132,18 @@ impl Scored {
 
 /// Which samples are learned from: all, or blocks of consecutive ones spread over all flows.
 pub(crate) fn learned(samples: &Samples) -> Vec<usize> {
-    let keep = samples.len().div_ceil(MOST_LEARNED);
-    let mut seen = vec![0; samples.flows().len()];
+    let keep = samples.len().div_ceil(MOST_LEARNED).max(1);
+    let mut flows = 0;
+    // By flow: its number in order of appearance, and samples seen.
+    let mut seen: Vec<Option<(usize, usize)>> = vec![None; samples.flows().len()];
     (0..samples.len())
         .filter(|index| {
-            let flow = samples.get(*index).flow;
-            let block = seen[flow] / BLOCK;
-            seen[flow] += 1;
-            (flow + block).is_multiple_of(keep.max(1))
+            let (number, count) = seen[samples.get(*index).flow].get_or_insert_with(|| {
+                flows += 1;
+                (flows - 1, 0)
+            });
+            *count += 1;
+            (*number + (*count - 1) / BLOCK).is_multiple_of(keep)
         })
         .take(2 * MOST_LEARNED)
         .collect()
@@ -143,5 +165,26 @@ pub fn describe(samples: &Samples, indices: &[usize], bytes: usize) -> Described
     Described {
         names: features::names(),
         boundaries: (1..facts.width()).map(|offset| facts.boundary(offset).to_vec()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::tests::samples;
+
+    #[test]
+    fn learns_from_blocks_of_all_flows() {
+        let payloads: Vec<&[u8]> = vec![&[1, 2, 3]; 3 * MOST_LEARNED];
+        let learned = learned(&samples(&payloads));
+        assert_eq!(learned.len(), MOST_LEARNED);
+        assert_eq!(learned[..BLOCK], (0..BLOCK).collect::<Vec<_>>());
+        assert_eq!(learned[BLOCK], 3 * BLOCK);
+    }
+
+    #[test]
+    fn nothing_has_no_cuts() {
+        assert_eq!(Aligned.segment(&samples(&[]), &Params::default()).cuts, []);
+        assert_eq!(Aligned.segment(&samples(&[&[]]), &Params::default()).cuts, [Cuts::none()]);
     }
 }

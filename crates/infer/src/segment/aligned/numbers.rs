@@ -21,6 +21,9 @@ const MOST_ROWS: usize = 1024;
 const FIRM_VALUES: usize = 12;
 const FIRM_LENGTH: f64 = 0.95;
 
+/// Bytes from which a payload can be a full segment.
+const LEAST_FULL: u64 = 500;
+
 /// Evidence for every span up to a width.
 pub(super) struct Numbers {
     by_span: Vec<[f32; FACTS]>,
@@ -115,11 +118,16 @@ fn judge(view: &View<'_>, start: usize, width: usize, little: bool) -> ([f32; FA
 }
 
 /// Share of the distinct values that tell the message's length, with one offset for all: 0 when
-/// they are fewer than two or lengths don't vary with them.
+/// they are fewer than two or lengths don't vary with them. Where many payloads have the greatest
+/// length they are full segments, whose messages go on in the next, and say nothing here.
 fn length(rows: &[Row<'_>], values: &[Option<u64>]) -> f64 {
+    let full = rows.iter().map(|row| row.len).max().unwrap_or(0);
+    let fulls = rows.iter().filter(|row| row.len == full).count();
+    let least = if full >= LEAST_FULL && fulls * 20 >= rows.len() { full } else { u64::MAX };
     let mut pairs: Vec<(u64, u64)> = rows
         .iter()
         .zip(values)
+        .filter(|(row, _)| row.len < least)
         .filter_map(|(row, value)| value.map(|value| (value, row.len)))
         .collect();
     pairs.sort_unstable();
