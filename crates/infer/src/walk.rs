@@ -145,10 +145,12 @@ fn formats(
     // Datagrams of one cut may still be of several kinds, each with its own constants.
     let kinds = (rules == Rules::Typed && framing.is_none() && !samples.is_empty())
         .then(|| Kinds::learn(samples, &learned(samples)));
+    // What one length frames has one header, whatever kinds of messages stand behind it.
+    let header = framing.and_then(|_| commonest(&segmentation.cuts));
     let mut groups: HashMap<(usize, Cuts), Vec<usize>> = HashMap::new();
     for (index, cuts) in segmentation.cuts.iter().enumerate() {
         let kind = kinds.as_ref().map_or(0, |kinds| kinds.kind(&samples.get(index)));
-        groups.entry((kind, *cuts)).or_default().push(index);
+        groups.entry((kind, header.unwrap_or(*cuts))).or_default().push(index);
     }
     // A message that ends early shows the first fields of the layout that it belongs to.
     let mut order: Vec<((usize, Cuts), Vec<usize>)> = groups.into_iter().collect();
@@ -193,6 +195,15 @@ fn formats(
             Format { members, cuts, fields }
         })
         .collect()
+}
+
+/// The segmentation that most messages have.
+fn commonest(cuts: &[Cuts]) -> Option<Cuts> {
+    let mut times: HashMap<Cuts, usize> = HashMap::new();
+    for cuts in cuts {
+        *times.entry(*cuts).or_default() += 1;
+    }
+    times.into_iter().max_by_key(|(cuts, n)| (*n, std::cmp::Reverse(*cuts))).map(|(cuts, _)| cuts)
 }
 
 /// Most bytes of constants that are made one.

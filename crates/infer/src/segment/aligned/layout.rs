@@ -25,7 +25,7 @@ const MOSTLY_ZERO: f32 = 0.7;
 /// Cuts where a boundary's logarithm of odds reaches `least`, below `end`. `words` says that
 /// other messages have a header of words.
 pub(super) fn choose(facts: &Facts, odds: &[f32], least: f32, end: usize, words: bool) -> Cuts {
-    let last = last_cut(facts);
+    let last = last_cut(facts, end);
     let cut = |offset: &usize| *offset <= last && odds[*offset] >= least;
     let mut cuts = Cuts::at((1..odds.len().min(end)).filter(cut));
     for span in facts.firm() {
@@ -37,17 +37,18 @@ pub(super) fn choose(facts: &Facts, odds: &[f32], least: f32, end: usize, words:
     if words { without_split_constants(facts, cuts, end) } else { cuts }
 }
 
-/// Whether all bytes look random, but for some that chance gives an order.
-pub(super) fn all_random(facts: &Facts) -> bool {
-    let width = facts.width();
+/// Whether all bytes below `end` look random, but for some that chance gives an order. Of a longer
+/// payload the rest says nothing: ciphertext mostly has a header in front.
+pub(super) fn all_random(facts: &Facts, end: usize) -> bool {
+    let width = facts.width().min(end);
     let ordered = (0..width).filter(|at| !is_random(facts, *at)).count();
     width > 0 && ordered * ODD_ONES <= width
 }
 
 /// Up to where something can be cut: a little into random bytes that go on to the end, since the
 /// low bytes of a number before them look random as well, and nowhere when all is random.
-fn last_cut(facts: &Facts) -> usize {
-    if all_random(facts) {
+fn last_cut(facts: &Facts, end: usize) -> usize {
+    if all_random(facts, end) {
         return 0;
     }
     let width = facts.width();

@@ -70,7 +70,7 @@ impl Segmenter for Model {
             })
             .collect();
         let ciphertext: Vec<bool> =
-            scored.iter().map(|it| it.as_ref().is_some_and(Scored::is_random)).collect();
+            scored.iter().map(|it| it.as_ref().is_some_and(|it| it.is_random(params))).collect();
         let mut shared = learned;
         shared.retain(|index| !ciphertext[kinds.kind(&samples.get(*index))]);
         let common = Scored::new(self, samples, &shared);
@@ -116,8 +116,8 @@ impl Scored {
         }
     }
 
-    fn is_random(&self) -> bool {
-        layout::all_random(&self.facts)
+    fn is_random(&self, params: &Params) -> bool {
+        layout::all_random(&self.facts, params.payload_bytes)
     }
 
     fn has_words(&self, model: &Model, params: &Params) -> bool {
