@@ -111,7 +111,8 @@ fn fixed(layout: &[LayoutField]) -> usize {
 /// Lets a layout with hardly any fixed bytes have only the opcodes that were seen: a sequence
 /// number and one constant byte are found in other protocols too.
 fn restrict(layout: &mut [LayoutField], messages: &Samples, members: &[usize], fields: &[Field]) {
-    if fixed(layout) > 2 {
+    let framed = layout.iter().any(|field| matches!(field.kind, FieldKind::Length { .. }));
+    if framed || fixed(layout) > 2 {
         return;
     }
     for (place, field) in layout.iter_mut().zip(fields) {

@@ -5,7 +5,7 @@
 //! position that splits the window into the two least surprising words.
 
 use super::ngrams::{Entropies, Ngrams};
-use super::{Distinct, Segmentation, Segmenter};
+use super::{Distinct, Segmentation, Segmenter, Support};
 use crate::params::Params;
 use crate::samples::{Cuts, Samples};
 
@@ -33,7 +33,46 @@ impl Segmenter for VotingExperts {
             .collect();
         Segmentation { cuts: distinct.of.iter().map(|id| cuts[*id as usize]).collect() }
     }
+
+    /// Mean votes of the two experts, of as many as a position can get.
+    fn support(&self, samples: &Samples, params: &Params) -> Vec<Support> {
+        let distinct = Distinct::new(samples, params.payload_bytes);
+        let payloads = distinct.heads.iter().copied().zip(distinct.counts.iter().copied());
+        let payloads: Vec<_> = payloads.take(MOST_SHOWN).collect();
+        let window = params.window.max(2);
+        let mut ballot = Ballot::new(&payloads, window);
+        let experts: [(&'static str, Vote); 2] = [
+            ("votes for uncertain ends", |entropies, start, window, end| {
+                [experts(entropies, start, window, end)[0], None]
+            }),
+            ("votes for likely words", |entropies, start, window, end| {
+                [experts(entropies, start, window, end)[1], None]
+            }),
+        ];
+        let mean = |(name, vote): (&'static str, Vote)| {
+            let (mut votes, mut most) =
+                (vec![0.0; params.payload_bytes], vec![0.0; params.payload_bytes]);
+            for (payload, times) in &payloads {
+                let window = window.min(payload.len());
+                ballot.count(payload, window, vote);
+                for offset in 1..payload.len() {
+                    // Windows that reach the position.
+                    let first = (offset + 1).saturating_sub(window);
+                    let windows = offset.min(payload.len() - window) + 1 - first.min(offset);
+                    votes[offset] += f64::from(ballot.votes[offset] * times);
+                    most[offset] += (windows as f64) * f64::from(*times);
+                }
+            }
+            let share = votes.iter().zip(&most);
+            let by_offset = share.map(|(votes, most)| (votes / f64::max(*most, 1.0)).min(1.0));
+            Support { name, by_offset: by_offset.collect() }
+        };
+        experts.map(mean).into()
+    }
 }
+
+/// Distinct payloads whose votes are counted for a figure.
+const MOST_SHOWN: usize = 4096;
 
 /// Votes for every position of one payload.
 pub(super) struct Ballot {

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 
 use super::experts::{Ballot, experts};
 use super::ngrams::Entropies;
-use super::{Distinct, Segmentation, Segmenter};
+use super::{Distinct, Segmentation, Segmenter, Support, VotingExperts};
 use crate::params::Params;
 use crate::samples::{Cuts, Samples};
 
@@ -38,6 +38,11 @@ impl Segmenter for Iterative {
             Reading::Literal => "iterative-literal",
             Reading::BestPair => "iterative",
         }
+    }
+
+    /// Votes of the first round.
+    fn support(&self, samples: &Samples, params: &Params) -> Vec<Support> {
+        VotingExperts.support(samples, params)
     }
 
     fn segment(&self, samples: &Samples, params: &Params) -> Segmentation {

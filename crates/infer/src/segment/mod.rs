@@ -24,6 +24,21 @@ pub trait Segmenter: Sync {
 
     /// Cuts the first [`Params::payload_bytes`] of every sample.
     fn segment(&self, samples: &Samples, params: &Params) -> Segmentation;
+
+    /// What speaks for a boundary at each offset, for figures; nothing where a method has no
+    /// such numbers.
+    fn support(&self, _samples: &Samples, _params: &Params) -> Vec<Support> {
+        Vec::new()
+    }
+}
+
+/// What one expert says of boundaries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Support {
+    /// Who says it, in words.
+    pub name: &'static str,
+    /// By offset, 0 to 1: the share of the votes that it could give, or a probability.
+    pub by_offset: Vec<f64>,
 }
 
 /// Where the fields of every sample begin.

@@ -21,7 +21,7 @@ pub use model::Model;
 pub use trees::ModelError;
 use view::View;
 
-use super::{Segmentation, Segmenter};
+use super::{Segmentation, Segmenter, Support};
 use crate::kinds::Kinds;
 use crate::params::Params;
 use crate::samples::{Cuts, MOST_HEAD, Samples};
@@ -47,6 +47,10 @@ impl Segmenter for Aligned {
 
     fn segment(&self, samples: &Samples, params: &Params) -> Segmentation {
         Model::shipped().segment(samples, params)
+    }
+
+    fn support(&self, samples: &Samples, params: &Params) -> Vec<Support> {
+        Model::shipped().support(samples, params)
     }
 }
 
@@ -90,6 +94,17 @@ impl Segmenter for Model {
             .map(|sample| layouts[kinds.kind(&sample)].within(sample.head.len()))
             .collect();
         Segmentation { cuts }
+    }
+
+    /// How likely a field begins at each offset, over messages of all kinds.
+    fn support(&self, samples: &Samples, params: &Params) -> Vec<Support> {
+        let scored = Scored::new(self, samples, &learned(samples));
+        let likely = scored.odds.iter().map(|odds| 1.0 / (1.0 + f64::from(-odds).exp()));
+        let mut by_offset: Vec<f64> = likely.take(params.payload_bytes).collect();
+        if let Some(first) = by_offset.first_mut() {
+            *first = 0.0;
+        }
+        vec![Support { name: "probability of a boundary", by_offset }]
     }
 }
 

@@ -4,6 +4,7 @@ use ottoscope_analysis::figure::{Axis, Chart, Figure, Mark, Scale, Series};
 use ottoscope_analysis::grid::Unit;
 use ottoscope_flow::{Direction, Transport};
 use ottoscope_infer::fields::{Field, Kind};
+use ottoscope_infer::segment::{Segmenter, Support};
 use ottoscope_infer::walk::{Defragmented, Format, Inference};
 use ottoscope_infer::{Cuts, Params, Samples};
 
@@ -34,15 +35,16 @@ pub(super) fn segment(
     packets: &Samples,
     found: &Inference,
     transport: Transport,
-    method: &str,
+    method: &dyn Segmenter,
     params: &Params,
 ) -> Step {
     let mut step = Step::new("segment", format!("{}: where fields begin", carrier(transport)));
     let samples = if found.of_messages { &found.messages.samples } else { packets };
     let what = if found.of_messages { "messages" } else { "packets" };
     step.say(format!(
-        "{} {what} cut by the method {method}, their first {} bytes",
+        "{} {what} cut by the method {}, their first {} bytes",
         count(samples.len() as u64),
+        method.name(),
         params.payload_bytes
     ));
     let mut groups: std::collections::BTreeMap<Cuts, usize> = std::collections::BTreeMap::new();
@@ -75,7 +77,8 @@ pub(super) fn segment(
             "of the commonest segmentation",
         ));
     }
-    step.figures.push(figure(samples, &found.segmentation.cuts, transport, params));
+    let support = method.support(samples, params);
+    step.figures.push(figure(samples, &found.segmentation.cuts, support, transport, params));
     step
 }
 
@@ -101,7 +104,13 @@ fn view(samples: &Samples, members: &[usize], columns: Vec<Column>, of: &str) ->
 }
 
 /// What speaks for the boundaries: entropy of each byte, and how many packets are cut before it.
-fn figure(samples: &Samples, cuts: &[Cuts], transport: Transport, params: &Params) -> Figure {
+fn figure(
+    samples: &Samples,
+    cuts: &[Cuts],
+    support: Vec<Support>,
+    transport: Transport,
+    params: &Params,
+) -> Figure {
     let looked = params.payload_bytes.min(64);
     let mut values = vec![[0_u64; 256]; looked];
     let mut cut = vec![0_u64; looked];
@@ -126,23 +135,29 @@ fn figure(samples: &Samples, cuts: &[Cuts], transport: Transport, params: &Param
     };
     let all = samples.len().max(1) as f64;
     let axis = |label: &str, unit| Axis { label: label.to_owned(), unit, scale: Scale::Linear };
+    let mut series = vec![
+        Series { name: "entropy".to_owned(), points: points(&|o| entropy(&values[o])) },
+        Series { name: "cut before".to_owned(), points: points(&|o| cut[o] as f64 / all) },
+    ];
+    series.extend(support.into_iter().map(|expert| {
+        let said = expert.by_offset.iter().take(looked).enumerate();
+        let points = said.map(|(offset, value)| [offset as f64, *value]).collect();
+        Series { name: expert.name.to_owned(), points }
+    }));
     let marks = (1..looked).filter(|&o| cut[o] as f64 > all / 2.0);
     Figure {
         id: format!("boundaries-{transport}"),
         title: "What speaks for each boundary".to_owned(),
         caption: format!(
-            "Entropy of the byte at each offset, as a share of 8 bits, and the share of {} that \
-             are cut before it",
+            "Entropy of the byte at each offset, as a share of 8 bits, the share of {} that are cut \
+             before it, and what the method's experts say",
             count(samples.len() as u64)
         ),
         chart: Chart::Lines {
             x: axis("offset", Unit::Count),
             y: axis("share", Unit::Share),
             steps: false,
-            series: vec![
-                Series { name: "entropy".to_owned(), points: points(&|o| entropy(&values[o])) },
-                Series { name: "cut before".to_owned(), points: points(&|o| cut[o] as f64 / all) },
-            ],
+            series,
             marks: marks.map(|at| Mark { at: at as f64, label: at.to_string() }).collect(),
         },
     }

@@ -154,8 +154,7 @@ impl<'a> Walk<'a> {
             }
         };
         self.structured |= found.formats.iter().any(|format| format.says_something());
-        let method = self.method.name();
-        self.steps.push(formats::segment(samples, &found, transport, method, &self.params));
+        self.steps.push(formats::segment(samples, &found, transport, self.method, &self.params));
         self.steps.push(formats::messages(samples, &found, transport));
         self.steps.push(formats::fields(&found, transport));
         if let Some(path) = &self.args.boundaries {
