@@ -77,7 +77,7 @@ pub(crate) fn inference(data: &[u8]) {
     let params = Params::default();
     let given = if first & 0x80 == 0 { Given::Packets } else { Given::Messages };
     let Ok(found) = infer(&samples, given, &params, method, rules) else { return };
-    let messages = &found.messages.samples;
+    let messages = &found.messages;
     for format in &found.formats {
         let mut end = 0;
         for field in &format.fields {

@@ -8,6 +8,7 @@ use ottoscope_flow::{Direction, Field as LayoutField, FieldKind, Signature, Tran
 
 use crate::fields::command::response_offset;
 use crate::fields::{Field, Kind};
+use crate::messages::Framing;
 use crate::samples::Samples;
 
 /// Most values of one constant field.
@@ -123,6 +124,38 @@ fn restrict(layout: &mut [LayoutField], messages: &Samples, members: &[usize], f
             }
         }
     }
+}
+
+/// Id of the signature that [`framing_signature`] makes.
+pub const FRAMING: &str = "inferred/framing";
+
+/// A signature that frames streams and says nothing else, to read messages whole by; `None` where
+/// no byte of them is fixed, so that anything would match.
+pub fn framing_signature(framing: &Framing) -> Option<Signature> {
+    let mut fixed = framing.fixed.clone();
+    fixed.sort_unstable();
+    let mut fields: Vec<LayoutField> = Vec::new();
+    for run in fixed.chunk_by(|a, b| a.0 + 1 == b.0) {
+        let value: Box<[u8]> = run.iter().map(|(_, byte)| *byte).collect();
+        let kind = FieldKind::Constant(vec![value]);
+        fields.push(LayoutField { offset: run[0].0, len: run.len(), kind });
+    }
+    if fields.is_empty() {
+        return None;
+    }
+    let kind = FieldKind::Length { little: framing.little, add: framing.add };
+    fields.push(LayoutField { offset: framing.length.start, len: framing.length.len(), kind });
+    fields.sort_by_key(|field| field.offset);
+    Some(Signature {
+        id: Arc::from(FRAMING),
+        transport: Transport::Tcp,
+        ports: Vec::new(),
+        direction: None,
+        lengths: Some((framing.header as u64, framing.longest)),
+        fields,
+        min_messages: 1,
+        every_packet: false,
+    })
 }
 
 /// How many messages must match before chance is out of the question: the fewer bytes are

@@ -12,7 +12,7 @@ use ottoscope_flow::Transport;
 
 use crate::fields::{self, Field, Kind};
 use crate::kinds::Kinds;
-use crate::messages::{self, Messages, by_segmentation, framed};
+use crate::messages::{self, Framing, Messages, Statistics, by_segmentation, framed};
 use crate::params::Params;
 use crate::samples::{Cuts, Samples};
 use crate::segment::{Segmentation, Segmenter, learned};
@@ -67,7 +67,9 @@ pub struct Inference {
     /// How packets became messages.
     pub defragmented: Defragmented,
     /// The messages.
-    pub messages: Messages,
+    pub messages: Samples,
+    /// What was found while packets were put together.
+    pub statistics: Statistics,
     /// Kinds of messages, the most frequent first.
     pub formats: Vec<Format>,
 }
@@ -82,10 +84,13 @@ pub enum NoFormat {
 }
 
 /// What samples are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Given {
+pub enum Given<'a> {
     /// Payloads of packets, which may carry parts of messages.
     Packets,
+    /// The same, with someone who reads the packets again, whole, once it is known what frames
+    /// their streams: messages that begin behind the bytes kept of a packet are seen only so.
+    /// They have the flows of the packets.
+    PacketsAgain(&'a mut dyn FnMut(&Framing) -> Option<Samples>),
     /// Whole messages.
     Messages,
 }
@@ -96,7 +101,7 @@ pub enum Given {
 /// See [`NoFormat`].
 pub fn infer(
     packets: &Samples,
-    given: Given,
+    given: Given<'_>,
     params: &Params,
     method: &dyn Segmenter,
     rules: Rules,
@@ -104,43 +109,60 @@ pub fn infer(
     if packets.len() < FEW {
         return Err(NoFormat::TooFew(packets.len()));
     }
-    if given == Given::Messages {
+    if let Given::Messages = given {
         let segmentation = method.segment(packets, params);
-        let messages = messages::whole(packets);
+        let Messages { samples: messages, statistics, .. } = messages::whole(packets);
         let formats = formats(&messages, &segmentation, params, rules, None);
-        let defragmented = Defragmented::Given;
-        return Ok(Inference { segmentation, of_messages: true, defragmented, messages, formats });
+        return Ok(Inference {
+            segmentation,
+            of_messages: true,
+            defragmented: Defragmented::Given,
+            messages,
+            statistics,
+            formats,
+        });
     }
     let tcp = packets.flows().iter().any(|flow| flow.transport == Transport::Tcp);
     let ours = method.name() == "aligned" && rules == Rules::Typed;
     let found = if tcp && ours { messages::search(packets) } else { None };
     if let Some(found) = found {
-        let messages = framed(packets, &found.framing);
-        let segmentation = method.segment(&messages.samples, params);
-        let length = found.framing.clone();
-        let formats = formats(&messages, &segmentation, params, rules, Some(&length));
-        let defragmented = Defragmented::ByLength(Box::new(found));
-        return Ok(Inference { segmentation, of_messages: true, defragmented, messages, formats });
+        let Messages { samples: mut messages, mut statistics, .. } =
+            framed(packets, &found.framing);
+        if let Given::PacketsAgain(read) = given
+            && let Some(whole) = read(&found.framing).filter(|m| m.len() >= messages.len())
+        {
+            (messages, statistics.hidden) = (whole, 0);
+        }
+        let segmentation = method.segment(&messages, params);
+        let formats = formats(&messages, &segmentation, params, rules, Some(&found.framing));
+        return Ok(Inference {
+            segmentation,
+            of_messages: true,
+            defragmented: Defragmented::ByLength(Box::new(found)),
+            messages,
+            statistics,
+            formats,
+        });
     }
     let segmentation = method.segment(packets, params);
     let messages = by_segmentation(packets, &segmentation.cuts, params);
     let of_messages = Segmentation {
         cuts: messages.first.iter().map(|&packet| segmentation.cuts[packet as usize]).collect(),
     };
+    let Messages { samples: messages, statistics, .. } = messages;
     let formats = formats(&messages, &of_messages, params, rules, None);
     let defragmented = if tcp { Defragmented::BySegmentation } else { Defragmented::Datagrams };
-    Ok(Inference { segmentation, of_messages: false, defragmented, messages, formats })
+    Ok(Inference { segmentation, of_messages: false, defragmented, messages, statistics, formats })
 }
 
 /// Messages by their segmentation, the most frequent first, each group with its fields' types.
 fn formats(
-    messages: &Messages,
+    samples: &Samples,
     segmentation: &Segmentation,
     params: &Params,
     rules: Rules,
-    framing: Option<&messages::Framing>,
+    framing: Option<&Framing>,
 ) -> Vec<Format> {
-    let samples = &messages.samples;
     let looked = params.payload_bytes;
     // Datagrams of one cut may still be of several kinds, each with its own constants.
     let kinds = (rules == Rules::Typed && framing.is_none() && !samples.is_empty())

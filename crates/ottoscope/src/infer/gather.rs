@@ -14,6 +14,8 @@ use ottoscope_flow::{
     Body, Config, Engine, Flow, FlowId, Message, Segment, Shard, Sink, Timestamp, Transport,
 };
 use ottoscope_infer::lab::Interval;
+use ottoscope_infer::messages::Framing;
+use ottoscope_infer::propose::{FRAMING, framing_signature};
 use ottoscope_infer::{FlowInfo, FlowType, Lab, Sample, Samples};
 
 use super::select::{Rules, Verdict};
@@ -202,6 +204,63 @@ impl Source<'_> {
             gathered: Gathered { samples: Samples::new(), left_out: 0 },
         };
         Ok(self.read(&config, Arc::default(), gatherer)?.gathered)
+    }
+}
+
+impl Source<'_> {
+    /// Messages of the flows of `packets`, `most` at most, whole: wherever in a packet they begin.
+    pub(crate) fn messages(
+        &self,
+        survey: &Survey,
+        packets: &Samples,
+        framing: &Framing,
+        most: usize,
+    ) -> anyhow::Result<Option<Samples>> {
+        let Some(signature) = framing_signature(framing) else { return Ok(None) };
+        let unknown = survey.kept.iter().filter(|kept| kept.verdict == Verdict::Unknown);
+        let unknown: HashSet<FlowId> = unknown.map(|kept| kept.id).collect();
+        let mut samples = Samples::new();
+        let mut flows = HashMap::new();
+        for flow in packets.flows() {
+            let index = samples.flow(flow.clone());
+            if unknown.contains(&flow.id) {
+                flows.insert(flow.id, index);
+            }
+        }
+        let signatures = Arc::new(SignatureSet::new(vec![signature])?);
+        let config = Config { bins: false, ..Config::default() };
+        let reader = Reader { flows, samples, most };
+        Ok(Some(self.read(&config, signatures, reader)?.samples))
+    }
+}
+
+/// Keeps the messages that the framing gives.
+struct Reader {
+    flows: HashMap<FlowId, usize>,
+    samples: Samples,
+    most: usize,
+}
+
+impl Sink for Reader {
+    type Error = Infallible;
+
+    fn flow(&mut self, _flow: &Flow) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn message(&mut self, message: &Message<'_>) -> Result<(), Infallible> {
+        let framed = message.protocol == FRAMING && self.samples.len() < self.most;
+        if let Some(&flow) = self.flows.get(&message.flow.id).filter(|_| framed) {
+            self.samples.push(Sample {
+                at: message.at,
+                flow,
+                direction: message.direction,
+                sequence: None,
+                len: message.len,
+                head: message.head,
+            });
+        }
+        Ok(())
     }
 }
 

@@ -123,7 +123,7 @@ pub(crate) fn write(
 ) -> anyhow::Result<()> {
     let what = || format!("cannot write {}", path.display());
     let mut out = BufWriter::new(File::create(path).with_context(what)?);
-    let samples = &found.messages.samples;
+    let samples = &found.messages;
     let mut format_of = vec![None; samples.len()];
     for format in &found.formats {
         for &member in &format.members {

@@ -83,6 +83,10 @@ fn w_tcp_comes_out_as_the_paper_has_it() {
         let found: Vec<(u64, &str)> = found.iter().map(|(at, kind)| (*at, kind.as_str())).collect();
         let wide = [(0, "length"), (4, "constant"), (8, "opcode"), (12, "sequence")];
         assert!(found == expected || found == wide, "seed {seed}: {found:?}");
+        // Every message that was sent, though segments are lost, come again and hold several.
+        let sent = made.truth.iter().filter(|row| row["row"] == "message").count();
+        let words = step(&steps, "messages")["words"].to_string().replace('\u{202f}', "");
+        assert!(words.contains(&format!("make {sent} messages")), "{sent} were sent: {words}");
     }
 }
 

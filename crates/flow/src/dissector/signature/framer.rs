@@ -10,7 +10,7 @@ use crate::model::{Body, Direction, Transport};
 use crate::time::Timestamp;
 
 /// First bytes kept of a message whose body is skipped.
-const HEAD: usize = 32;
+const HEAD: usize = 64;
 /// Datagrams of another form that are forgiven before a flow counts as matched.
 const MAX_MISSES: u32 = 8;
 

@@ -39,7 +39,7 @@ pub(super) fn segment(
     params: &Params,
 ) -> Step {
     let mut step = Step::new("segment", format!("{}: where fields begin", carrier(transport)));
-    let samples = if found.of_messages { &found.messages.samples } else { packets };
+    let samples = if found.of_messages { &found.messages } else { packets };
     let what = if found.of_messages { "messages" } else { "packets" };
     step.say(format!(
         "{} {what} cut by the method {}, their first {} bytes",
@@ -166,7 +166,6 @@ fn figure(
 /// Packets put together to messages.
 pub(super) fn messages(packets: &Samples, found: &Inference, transport: Transport) -> Step {
     let mut step = Step::new("messages", format!("{}: messages", carrier(transport)));
-    let messages = &found.messages;
     match &found.defragmented {
         Defragmented::ByLength(by) => {
             let framing = &by.framing;
@@ -193,11 +192,11 @@ pub(super) fn messages(packets: &Samples, found: &Inference, transport: Transpor
         Defragmented::Datagrams => step.say("each datagram is a message"),
         Defragmented::Given => step.say("they were messages already"),
     }
-    let told = &messages.statistics;
+    let told = &found.statistics;
     step.say(format!(
         "{} packets make {} messages",
         count(packets.len() as u64),
-        count(messages.samples.len() as u64)
+        count(found.messages.len() as u64)
     ));
     let rows = [
         ("begin a message", told.protocol),
@@ -235,7 +234,7 @@ pub(super) fn messages(packets: &Samples, found: &Inference, transport: Transpor
 /// What fields hold.
 pub(super) fn fields(found: &Inference, transport: Transport) -> Step {
     let mut step = Step::new("fields", format!("{}: what fields hold", carrier(transport)));
-    let samples = &found.messages.samples;
+    let samples = &found.messages;
     let told: Vec<&Format> = found.formats.iter().filter(|f| f.says_something()).collect();
     if told.is_empty() {
         step.say(format!(

@@ -57,7 +57,7 @@ pub(super) fn step(
     params: &Params,
 ) -> anyhow::Result<(Step, Vec<Assigned>)> {
     let mut step = Step::new("opcodes", "Opcodes and their tasks");
-    let samples = &found.messages.samples;
+    let samples = &found.messages;
     let read =
         found.formats.iter().filter(|format| format.says_something()).find_map(|format| {
             Some((format, Reading::new(samples, &format.members, &format.fields)?))

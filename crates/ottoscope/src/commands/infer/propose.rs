@@ -39,7 +39,7 @@ pub(super) fn proposal(
     from: &str,
 ) {
     let told: Vec<&Format> = found.formats.iter().filter(|f| f.says_something()).collect();
-    let transport = match found.messages.samples.flows().first() {
+    let transport = match found.messages.flows().first() {
         Some(flow) => flow.transport.to_string(),
         None => return,
     };
@@ -74,7 +74,7 @@ pub(super) fn proposal(
 }
 
 fn one(found: &Inference, format: &Format, id: &str, from: &str) -> anyhow::Result<Signature> {
-    let samples = &found.messages.samples;
+    let samples = &found.messages;
     let layout = signature(samples, &format.members, &format.fields, id)?;
     let mut entry = Signature::from(&layout);
     for (place, field) in entry.fields.iter_mut().zip(&format.fields) {

@@ -6,6 +6,7 @@ use ottoscope_catalog::Catalog;
 use ottoscope_catalog::schema::File;
 use ottoscope_flow::Transport;
 use ottoscope_flow::capture::Options;
+use ottoscope_infer::messages::Framing;
 use ottoscope_infer::segment::Segmenter;
 use ottoscope_infer::walk::{Given, NoFormat, Rules, infer};
 use ottoscope_infer::{Params, Samples, segment};
@@ -113,9 +114,19 @@ impl<'a> Walk<'a> {
                     traffic.packets
                 ));
             }
-            self.formats(&gathered.samples, Given::Packets, transport, &survey, &|index| {
-                json!(index)
-            })?;
+            let mut failed = None;
+            let mut again = |framing: &Framing| {
+                let read = source.messages(&survey, &gathered.samples, framing, traffic.packets);
+                read.unwrap_or_else(|error| {
+                    failed = Some(error);
+                    None
+                })
+            };
+            let given = Given::PacketsAgain(&mut again);
+            self.formats(&gathered.samples, given, transport, &survey, &|index| json!(index))?;
+            if let Some(error) = failed {
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -141,7 +152,7 @@ impl<'a> Walk<'a> {
     fn formats(
         &mut self,
         samples: &Samples,
-        given: Given,
+        given: Given<'_>,
         transport: Transport,
         survey: &Survey,
         name: &dyn Fn(usize) -> serde_json::Value,
