@@ -24,7 +24,26 @@ impl Reading {
     /// From typed fields of the samples in `members`; `None` without an opcode.
     pub fn new(samples: &Samples, members: &[usize], fields: &[Field]) -> Option<Reading> {
         let opcodes = fields.iter().filter(|f| f.kind == Kind::Opcode && f.span.len() <= 8);
-        let field = opcodes.max_by(|a, b| a.confidence.total_cmp(&b.confidence))?;
+        // What has two values only is a mark or a version sooner than what names tasks.
+        let several = |field: &Field| {
+            let mut seen: Vec<&[u8]> = Vec::with_capacity(3);
+            for &member in members {
+                if let Some(bytes) = samples.get(member).head.get(field.span.clone())
+                    && !seen.contains(&bytes)
+                {
+                    seen.push(bytes);
+                    if seen.len() > 2 {
+                        return true;
+                    }
+                }
+            }
+            false
+        };
+        let field = opcodes.max_by(|a, b| {
+            let key = |field: &Field| (several(field), field.confidence);
+            let ((many_a, sure_a), (many_b, sure_b)) = (key(a), key(b));
+            many_a.cmp(&many_b).then(sure_a.total_cmp(&sure_b))
+        })?;
         let offset = response_offset(samples, members, &field.span);
         let mut marks = fields.iter().filter(|f| f.kind == Kind::RequestResponse);
         let mark =

@@ -22,7 +22,8 @@ const BITS: f64 = 10.0;
 #[derive(Debug, Clone, Copy, Default)]
 struct Pair {
     followed: usize,
-    /// Of these, how many in one packet or write: they have one cause, and neither is it.
+    /// Of these, how many in one packet or write: the first may be the cause, or both have one
+    /// cause and neither is it.
     together: usize,
     /// Of these, how many had another request between that may be the cause.
     between: usize,
@@ -109,7 +110,6 @@ pub fn triggered(events: &[Event], params: &Params) -> Vec<Assignment> {
             && probability >= SHARE
             && bits >= needed
             && ratio >= params.trigger_ratio
-            && 2 * pair.together < pair.followed
             && !answer)
             .then_some((*pair, causes, probability, bits, ratio))
     };
@@ -124,7 +124,16 @@ pub fn triggered(events: &[Event], params: &Params) -> Vec<Assignment> {
                     && 2 * count > pair.followed
                     && convincing(*other, *follower).is_some()
             });
-            if explained {
+            // In one write with it, and there is another before both.
+            let together = |pair: &Pair| 2 * pair.together >= pair.followed;
+            let before = together(&pair)
+                && tally.pairs.iter().any(|((other, last), pair)| {
+                    last == follower
+                        && other != cause
+                        && !together(pair)
+                        && convincing(*other, *follower).is_some()
+                });
+            if explained || before {
                 return None;
             }
             let evidence = format!(

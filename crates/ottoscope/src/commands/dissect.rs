@@ -43,7 +43,8 @@ pub(crate) fn run(args: &DissectArgs, out: &mut dyn Write) -> anyhow::Result<Exi
         json: args.json,
         flows: args.flows,
         filter,
-        labels: InlineLabels::new(catalog),
+        labels: InlineLabels::new(Arc::clone(&catalog)),
+        catalog,
         line: String::new(),
     };
     // One engine on this thread: lines come in the order of the packets.
@@ -100,6 +101,7 @@ struct Printer<'a> {
     flows: bool,
     filter: Filter,
     labels: InlineLabels,
+    catalog: Arc<ottoscope_catalog::Catalog>,
     line: String,
 }
 
@@ -123,7 +125,7 @@ impl Sink for Printer<'_> {
         line.text("protocol", flow.facts.protocol);
         line.text("kind", "flow");
         line.name(flow.facts.server_name.as_deref());
-        line.label(label);
+        line.label(label, None);
         line.number("packets_up", flow.up.packets);
         line.number("packets_down", flow.down.packets);
         line.number("bytes_up", flow.up.bytes);
@@ -145,12 +147,16 @@ impl Sink for Printer<'_> {
         if !self.filter.app(label.map(|l| l.app.as_ref())) {
             return Ok(());
         }
+        // What a message does says more than what its flow mostly does.
+        let task = message.opcode.and_then(|code| {
+            self.catalog.task_of_opcode(message.protocol, code).map(|task| &*task.name)
+        });
         let mut line = Line::new(self.json, &mut self.line);
         line.ends(message.at.0, flow, Some(message.direction));
         line.text("protocol", message.protocol);
         line.text("kind", message.kind);
         line.name(message.name);
-        line.label(label);
+        line.label(label, task);
         line.number("bytes", message.len);
         if let Some(opcode) = message.opcode {
             line.number("opcode", opcode);
@@ -237,16 +243,18 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn label(&mut self, label: Option<&ottoscope_catalog::Label>) {
+    /// Whose the flow is; `task` is the message's own, where it is known.
+    fn label(&mut self, label: Option<&ottoscope_catalog::Label>, task: Option<&str>) {
         let Some(label) = label else { return };
+        let task = task.or(label.task.as_deref());
         if self.json.is_some() {
             self.push("app", label.app.as_ref().into());
             self.push("service", label.service.as_deref().map_or(Json::Null, Json::from));
-            self.push("task", label.task.as_deref().map_or(Json::Null, Json::from));
+            self.push("task", task.map_or(Json::Null, Json::from));
             self.push("evidence", label.evidence.name().into());
         } else {
             let service = label.service.as_deref().map_or(String::new(), |s| format!("/{s}"));
-            let task = label.task.as_deref().map_or(String::new(), |t| format!(" {t}"));
+            let task = task.map_or(String::new(), |t| format!(" {t}"));
             self.word(&format!("[{}{service}{task}]", label.app));
         }
     }

@@ -72,6 +72,18 @@ pub(crate) fn run(args: &SynthArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         return Ok(ExitCode::FAILURE); // clap asks for both unless --list is given
     };
     if let Ok(lab) = Lab::builtin(name) {
+        let shape = [
+            ("--users", args.users.is_some()),
+            ("--duration", args.duration.is_some()),
+            ("--flows", args.flows.is_some()),
+            ("--gtp", args.gtp),
+        ];
+        if let Some((option, _)) = shape.iter().find(|(_, given)| *given) {
+            return Err(hinted(
+                format!("{option} does not go with `{name}`: a lab has the size that it has"),
+                "--seed makes another of its kind",
+            ));
+        }
         return laboratory(args, &lab, output);
     }
     let mut scenario = load(name)?;

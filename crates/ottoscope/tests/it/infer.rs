@@ -168,6 +168,8 @@ fn a_proposal_that_is_accepted_is_a_dissector() {
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let parley = messages.iter().filter(|m| m["protocol"] == "parley/long").count();
     let known = messages.iter().filter(|m| m["protocol"] == "wechat/w-tcp").count();
+    let pictures = messages.iter().filter(|m| m["task"] == "send picture").count();
+    assert!(pictures > 10, "{pictures} messages send pictures");
     let truth = made.truth.iter().filter(|row| row["row"] == "message").count();
     assert!(parley + known >= truth * 99 / 100, "{parley} and {known} of {truth}");
     let lua =

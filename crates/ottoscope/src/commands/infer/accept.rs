@@ -127,7 +127,7 @@ fn doubts(catalog: &Catalog, target: &Path, new: &str) -> anyhow::Result<()> {
                 format!("edit the proposal; {} is as it was", target.display()),
             ));
         }
-        say(format_args!("note: {text}"));
+        say(format_args!("{text}"));
     }
     Ok(())
 }

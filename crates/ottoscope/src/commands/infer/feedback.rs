@@ -31,7 +31,6 @@ pub(super) fn run(args: &FeedbackArgs, out: &mut dyn Write) -> anyhow::Result<Ex
     let params = super::params(study.as_ref(), &args.set)?;
     let place = Place { study: args.study.as_deref(), into: args.into.as_deref() };
     let stop = input::stop_flag();
-    let mut added = 0;
     for round in 1..=args.rounds.max(1) {
         let (catalog, target) = place.open(&args.app, &args.catalog)?;
         input::known_app(&catalog, &args.app)?;
@@ -83,7 +82,7 @@ pub(super) fn run(args: &FeedbackArgs, out: &mut dyn Write) -> anyhow::Result<Ex
         }
         if file.signatures.is_empty() {
             writeln!(out, "nothing to propose: the rounds end here")?;
-            return Ok(ended(added));
+            return Ok(ExitCode::SUCCESS);
         }
         // Rounds add to one another, each under names of its own.
         for signature in &mut file.signatures {
@@ -97,14 +96,10 @@ pub(super) fn run(args: &FeedbackArgs, out: &mut dyn Write) -> anyhow::Result<Ex
         }
         let proposal = Proposal::parse("the proposal", &propose::text(&file)?)?;
         match take_in(&proposal, &source.catalog, &target, args.yes, out)? {
-            Taken::Accepted => added += 1,
-            Taken::NothingNew | Taken::Refused => return Ok(ended(added)),
+            Taken::Accepted => {}
+            Taken::NothingNew => return Ok(ExitCode::SUCCESS),
+            Taken::Refused => return Ok(ExitCode::FAILURE),
         }
     }
-    Ok(ended(added))
-}
-
-/// Success where a round added something.
-fn ended(added: u32) -> ExitCode {
-    if added > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(ExitCode::SUCCESS)
 }

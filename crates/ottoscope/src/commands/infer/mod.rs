@@ -81,7 +81,8 @@ fn proposed(args: &ProposeArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode>
             accept::write_whole(&path, &text)?;
             writeln!(out, "{}", path.display())?;
             say(format_args!(
-                "read and edit it; `ottoscope infer accept {}` takes it into the catalogue",
+                "read and edit it; `ottoscope infer accept {}` with --study STUDY or --into FILE \
+                 takes it into a catalogue",
                 path.display()
             ));
         }

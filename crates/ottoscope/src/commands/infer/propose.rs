@@ -44,10 +44,9 @@ pub(super) fn proposal(
         None => return,
     };
     for (number, format) in told.iter().enumerate() {
-        let id = if number == 0 && file.signatures.is_empty() {
-            id.to_owned()
-        } else {
-            format!("{id}-{transport}-{}", number + 1)
+        let id = match file.signatures.len() {
+            0 => id.to_owned(),
+            held => format!("{id}-{}", held + 1),
         };
         match one(found, format, &id, from) {
             Ok(signature) => {
