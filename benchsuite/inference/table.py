@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the table of docs/concepts/inference-methods.md: how well each method finds fields.
 
-    cargo xtask inference [--only PROTOCOL,...]
+    cargo xtask inference [--only PROTOCOL,...] [--extra FOLDER]
 
 Messages of known protocols are cut by every method, and the cuts are compared with the offsets at
 which tshark's fields begin. The bench that extracts messages and scores cuts is looked for in
@@ -70,18 +70,23 @@ def mean(rows, names=None):
     return values, len(rows)
 
 
-def left_out(data):
+def left_out(data, extra):
     """Cuts of `aligned` by models that were trained without the protocol and its relatives."""
     if not all(importlib.util.find_spec(name) for name in ("numpy", "lightgbm")):
         print("no numpy or lightgbm: `aligned` is not shown left out", file=sys.stderr)
         return None
     real, made, folds = (os.path.join(WORK, name) for name in ("real.csv", "made.csv", "folds"))
     example("boundary_features", "--data", data, "--out", real)
+    reals = ["--real", real]
+    if extra:
+        more = os.path.join(WORK, "extra.csv")
+        example("boundary_features", "--data", extra, "--out", more)
+        reals += ["--real", more]
     here = os.path.join(ROOT, "benchsuite", "inference")
     synthetic = os.path.join(WORK, "made")
     run(sys.executable, os.path.join(here, "synthetic.py"), "--out", synthetic, "--count", "240")
     example("boundary_features", "--data", synthetic, "--out", made)
-    run(sys.executable, os.path.join(here, "train.py"), "--real", real, "--made", made, "--folds", folds)
+    run(sys.executable, os.path.join(here, "train.py"), *reals, "--made", made, "--folds", folds)
     cuts = os.path.join(WORK, "cuts", "left-out")
     for name in sorted(os.listdir(folds)):
         if name.endswith(".names"):
@@ -103,6 +108,7 @@ def left_out(data):
 def main():
     args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     args.add_argument("--only", default="", help="protocols, separated by commas")
+    args.add_argument("--extra", help="folder of further protocols in the bench's form, to train with")
     args.add_argument("--no-left-out", action="store_true", help="do not train without each family")
     args = args.parse_args()
     corpus = os.environ.get("OTTOSCOPE_CORPUS", os.path.join(ROOT, "..", "shared"))
@@ -118,7 +124,7 @@ def main():
         example("segment_jsonl", "--data", data, "--out", cuts, "--method", method)
         example("segment_jsonl", "--data", data, "--out", cuts + "-32", "--method", method, "--bytes", "32")
         methods.append((about, cuts))
-    if not args.no_left_out and (cuts := left_out(data)):
+    if not args.no_left_out and (cuts := left_out(data, args.extra)):
         methods.append(("**`aligned`, left out: trained on other families only**", cuts))
     lines, protocols = [], []
     for window, names in ((16, None), (16, VOICE), (32, None)):

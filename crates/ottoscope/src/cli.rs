@@ -43,7 +43,7 @@ pub(crate) enum Command {
     /// Print the messages of a capture, one line or JSON object each; needs no study
     Dissect(DissectArgs),
     /// From packets of an app that nobody has documented to its format, opcodes and a signature
-    Infer(crate::commands::infer::args::InferArgs),
+    Infer(Box<crate::commands::infer::args::InferArgs>),
     /// The apps that are known, and what tells them
     Catalog(CatalogArgs),
     /// Look at a study, or make one to edit before the first run

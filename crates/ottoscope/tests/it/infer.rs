@@ -26,7 +26,7 @@ fn make(name: &str, seed: u64) -> Made {
     let capture = folder.path().join("lab.pcap");
     std::fs::write(&capture, bytes).unwrap();
     for experiment in &mut made.experiments {
-        experiment.capture = "lab.pcap".to_owned();
+        "lab.pcap".clone_into(&mut experiment.capture);
     }
     let notes = folder.path().join("lab.toml");
     std::fs::write(&notes, to_toml(&made.experiments)).unwrap();

@@ -160,7 +160,7 @@ impl<'a> Walk<'a> {
         let found = match infer(samples, given, &self.params, self.method, self.rules) {
             Ok(found) => found,
             Err(error) => {
-                self.nothing(transport, &error);
+                self.nothing(transport, error);
                 return Ok(());
             }
         };
@@ -184,7 +184,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn nothing(&mut self, transport: Transport, error: &NoFormat) {
+    fn nothing(&mut self, transport: Transport, error: NoFormat) {
         let mut step = Step::new(self.last(), format!("{transport}: nothing inferred"));
         step.say(error.to_string());
         self.steps.push(step);
