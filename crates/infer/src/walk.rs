@@ -12,7 +12,7 @@ use ottoscope_flow::Transport;
 
 use crate::fields::{self, Field, Kind};
 use crate::kinds::Kinds;
-use crate::messages::{self, Messages, by_segmentation, framed};
+use crate::messages::{self, Messages, by_segmentation, framed_but};
 use crate::params::Params;
 use crate::samples::{Cuts, Samples};
 use crate::segment::{Segmentation, Segmenter, learned};
@@ -77,7 +77,7 @@ pub struct Inference {
 #[non_exhaustive]
 pub enum NoFormat {
     /// Fewer packets than [`FEW`].
-    #[error("there are {0} packets with payload: too few to infer anything from")]
+    #[error("packets with payload: {0}, too few to infer anything from")]
     TooFew(usize),
 }
 
@@ -115,7 +115,7 @@ pub fn infer(
     let ours = method.name() == "aligned" && rules == Rules::Typed;
     let found = if tcp && ours { messages::search(packets) } else { None };
     if let Some(found) = found {
-        let messages = framed(packets, &found.framing);
+        let messages = framed_but(packets, &found.framing, &found.strangers);
         let segmentation = method.segment(&messages.samples, params);
         let length = found.framing.clone();
         let formats = formats(&messages, &segmentation, params, rules, Some(&length));
