@@ -104,6 +104,7 @@ impl<'a> Walk<'a> {
             step.say("no flow is left whose protocol is not known; `infer clean` tells why");
             self.steps.push(step);
         }
+        let several = transports.len() > 1;
         for transport in transports {
             let gathered = source.packets(&survey, transport, traffic.packets)?;
             if gathered.left_out > 0 {
@@ -114,7 +115,7 @@ impl<'a> Walk<'a> {
                 ));
             }
             self.formats(&gathered.samples, Given::Packets, transport, &survey, &|index| {
-                json!(index)
+                if several { json!(format!("{transport} {index}")) } else { json!(index) }
             })?;
         }
         Ok(())
@@ -159,7 +160,8 @@ impl<'a> Walk<'a> {
         self.steps.push(formats::messages(samples, &found, transport));
         self.steps.push(formats::fields(&found, transport));
         if let Some(path) = &self.args.boundaries {
-            lines::write(path, &found, self.upto != "segment", name)?;
+            let append = self.steps.iter().filter(|step| step.id == "segment").count() > 1;
+            lines::write(path, &found, self.upto != "segment", append, name)?;
         }
         let code = Code { sources: &self.args.source, urls: &self.args.url };
         let (step, tasks) = opcodes::step(&found, survey, &code, &self.params)?;
