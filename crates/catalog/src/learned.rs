@@ -22,6 +22,8 @@ pub struct Proposal {
 pub enum Change {
     /// The catalogue has no such app yet.
     NewApp(String),
+    /// The file takes the place of all that the catalogue has of the app.
+    Replaced(String),
     /// An entry that the catalogue has not: a line of words.
     Added(String),
     /// An entry with the same key says something else: words, and lines of its TOML.
@@ -39,6 +41,9 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Change::NewApp(id) => write!(f, "+ app {id}, which the catalogue does not have"),
+            Change::Replaced(id) => {
+                write!(f, "~ app {id}: `replace` drops all other entries that it has")
+            }
             Change::Added(what) => write!(f, "+ {what}"),
             Change::Known(what) => write!(f, "  {what} is known"),
             Change::Changed { what, lines } => {
@@ -70,6 +75,9 @@ impl Proposal {
         if known.is_none() {
             changes.push(Change::NewApp(self.file.app.id.clone()));
         }
+        if self.file.app.replace {
+            changes.push(Change::Replaced(self.file.app.id.clone()));
+        }
         for new in &self.file.signatures {
             let old = known.and_then(|k| k.signatures.iter().find(|old| old.id == new.id));
             let what = format!("signature {}: {}", new.id, about(new));
@@ -92,12 +100,46 @@ impl Proposal {
                 ..File::default()
             }));
         }
-        let others = self.file.names.len() + self.file.user_agents.len() + self.file.prefixes.len();
-        if others > 0 {
-            changes.push(Change::Added(format!("{others} names, user agents or prefixes")));
+        for (what, new) in others(&self.file, known) {
+            if new > 0 {
+                changes.push(Change::Added(format!("{what}: {new}")));
+            }
         }
         changes
     }
+}
+
+/// Entries beside signatures and tasks that `known` doesn't have word for word, by their table.
+fn others(file: &File, known: Option<&File>) -> [(&'static str, usize); 8] {
+    fn new<T: PartialEq>(entries: &[T], known: Option<&[T]>) -> usize {
+        let is_new = |entry: &&T| known.is_none_or(|known| !known.contains(entry));
+        entries.iter().filter(is_new).count()
+    }
+    [
+        ("names", new(&file.names, known.map(|k| &*k.names))),
+        ("certificates", new(&file.certificates, known.map(|k| &*k.certificates))),
+        ("user agents", new(&file.user_agents, known.map(|k| &*k.user_agents))),
+        ("prefixes", new(&file.prefixes, known.map(|k| &*k.prefixes))),
+        ("ports", new(&file.ports, known.map(|k| &*k.ports))),
+        ("idle timeouts", new(&file.idle_timeouts, known.map(|k| &*k.idle_timeouts))),
+        ("calls", new(&file.calls, known.map(|k| &*k.calls))),
+        ("examples", new(&file.examples, known.map(|k| &*k.examples))),
+    ]
+}
+
+/// Ports and examples have no keys: those that are there word for word are not added again.
+fn without_known(mut new: File, old: &File) -> File {
+    new.ports.retain(|entry| !old.ports.contains(entry));
+    new.examples.retain(|entry| !old.examples.contains(entry));
+    new
+}
+
+/// How many entries there are, by their table.
+fn counts(file: &File) -> [usize; 10] {
+    let [names, certificates, agents, prefixes, ports, timeouts, calls, examples] =
+        others(file, None).map(|(_, n)| n);
+    let (signatures, tasks) = (file.signatures.len(), file.tasks.len());
+    [names, certificates, agents, prefixes, ports, timeouts, calls, examples, signatures, tasks]
 }
 
 fn read(name: &str, text: &str) -> Result<File, CatalogError> {
@@ -190,7 +232,7 @@ pub fn accept(name: &str, old: Option<&str>, proposal: &Proposal) -> Result<Stri
         return Ok(proposal.text.clone());
     };
     let mut old = read(name, old_text)?;
-    let new = &proposal.file;
+    let new = &without_known(proposal.file.clone(), &old);
     if old.app.id != new.app.id {
         return Err(CatalogError::Entry {
             file: name.to_owned(),
@@ -202,14 +244,16 @@ pub fn accept(name: &str, old: Option<&str>, proposal: &Proposal) -> Result<Stri
             ),
         });
     }
-    let before = (old.signatures.len(), old.tasks.len());
+    let (before, app) = (counts(&old), old.app.clone());
     let text = |error: toml::ser::Error| CatalogError::Toml {
         file: name.to_owned(),
         message: error.to_string(),
     };
-    let added = (new.signatures.len(), new.tasks.len());
     old.merge(new.clone());
-    if (old.signatures.len(), old.tasks.len()) != (before.0 + added.0, before.1 + added.1) {
+    old.app.replace |= new.app.replace;
+    // Only whole entries can be appended.
+    let appended = counts(new).into_iter().zip(before).map(|(added, before)| added + before);
+    if !appended.eq(counts(&old)) || old.app != app || !new.sources.is_empty() {
         return to_toml(&old).map_err(text);
     }
     let rest = File { app: App { id: new.app.id.clone(), ..App::default() }, ..new.clone() };
@@ -247,6 +291,27 @@ mod tests {
         let again = accept("x.toml", Some(&text), &new).unwrap();
         let catalog = Catalog::from_texts(&[("x.toml", again.as_str())]).unwrap();
         assert_eq!(catalog.app("x").unwrap().entries.tasks.len(), 2);
+    }
+
+    #[test]
+    fn whatever_a_proposal_holds_is_shown_and_kept() {
+        let new = proposal(
+            "[app]\nid = \"x\"\nname = \"X\"\n[sources]\nlab = \"a laboratory\"\n\
+             [[name]]\npattern = \".x.example\"\nsource = \"lab\"\n\
+             [[port]]\ntransport = \"tcp\"\nports = [5]\n",
+        );
+        assert_eq!(told(&new), ["+ names: 1", "+ ports: 1"]);
+        let mut text = BASE.to_owned();
+        for _ in 0..2 {
+            text = accept("x.toml", Some(&text), &new).unwrap();
+            let file = read("x.toml", &text).unwrap();
+            assert_eq!((file.names.len(), file.ports.len(), file.sources.len()), (1, 1, 1));
+        }
+        let catalog = Catalog::from_texts(&[("x.toml", text.as_str())]).unwrap();
+        let known = |change: &Change| matches!(change, Change::Known(_));
+        assert!(new.changes(&catalog).iter().all(known));
+        let replace = proposal("[app]\nid = \"x\"\nname = \"X\"\nreplace = true\n");
+        assert_eq!(told(&replace), ["~ app x: `replace` drops all other entries that it has"]);
     }
 
     #[test]

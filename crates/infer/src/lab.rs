@@ -133,6 +133,8 @@ impl Lab {
     /// # Errors
     /// See [`LabError`]; notes without any experiment are one.
     pub fn parse(text: &str) -> Result<Self, LabError> {
+        // Spreadsheets mark their UTF-8.
+        let text = text.trim_start_matches('\u{feff}');
         let first =
             text.lines().find(|l| !l.trim().is_empty() && !l.starts_with('#')).unwrap_or_default();
         let lab = if first.contains(',') && !first.contains('=') && !first.starts_with('[') {
@@ -298,6 +300,7 @@ mod tests {
                    ,\"a, b\",call,1970-01-01T00:16:41Z,1002\n";
         let expected = vec![("call".to_owned(), 1_001_000), ("send text".to_owned(), 5_001_500)];
         assert_eq!(starts(toml), Ok(expected.clone()));
+        assert_eq!(starts(&format!("\u{feff}{csv}")), Ok(expected.clone()));
         assert_eq!(starts(csv), Ok(expected));
         assert_eq!(Lab::parse(csv).unwrap().experiments[1].device.as_deref(), Some("a, b"));
     }

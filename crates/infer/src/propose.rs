@@ -109,11 +109,16 @@ fn fixed(layout: &[LayoutField]) -> usize {
     bytes.sum()
 }
 
+/// Fixed bytes, where a length that frames counts as two.
+fn strength(layout: &[LayoutField]) -> usize {
+    let framed = layout.iter().any(|field| matches!(field.kind, FieldKind::Length { .. }));
+    fixed(layout) + 2 * usize::from(framed)
+}
+
 /// Lets a layout with hardly any fixed bytes have only the opcodes that were seen: a sequence
 /// number and one constant byte are found in other protocols too.
 fn restrict(layout: &mut [LayoutField], messages: &Samples, members: &[usize], fields: &[Field]) {
-    let framed = layout.iter().any(|field| matches!(field.kind, FieldKind::Length { .. }));
-    if framed || fixed(layout) > 2 {
+    if strength(layout) > 2 {
         return;
     }
     for (place, field) in layout.iter_mut().zip(fields) {
@@ -161,8 +166,7 @@ pub fn framing_signature(framing: &Framing) -> Option<Signature> {
 /// How many messages must match before chance is out of the question: the fewer bytes are
 /// fixed, the more.
 fn least_messages(layout: &[LayoutField], transport: Transport) -> u32 {
-    let framed = layout.iter().any(|field| matches!(field.kind, FieldKind::Length { .. }));
-    match (fixed(layout) + 2 * usize::from(framed), transport) {
+    match (strength(layout), transport) {
         (5.., _) => 1,
         (4, _) => 2,
         (3, _) => 4,

@@ -7,6 +7,10 @@ use ottoscope_flow::{Direction, FlowId, Timestamp, Transport};
 /// Most bytes that can be kept of one payload; [`Cuts`] has a bit for each.
 pub const MOST_HEAD: usize = 64;
 
+/// Most bytes that are kept of all packets beyond their heads: what begins behind the start of a
+/// TCP packet is found in them.
+const MOST_KEPT: usize = 256 << 20;
+
 /// The first bytes of packets (or of messages once they were put together), in order of time.
 ///
 /// Columns, not boxes: a million payloads of 16 bytes take 50 MB.
@@ -24,6 +28,7 @@ struct Row {
     flow: u32,
     len: u32,
     sequence: u32,
+    kept: u16,
     head: u8,
     down: bool,
     has_sequence: bool,
@@ -55,7 +60,8 @@ pub struct Sample<'a> {
     pub sequence: Option<u32>,
     /// Length of the whole payload or message in bytes.
     pub len: u64,
-    /// The first bytes, [`MOST_HEAD`] at most.
+    /// The first bytes, [`MOST_HEAD`] at most of a sample that was got; all there are of one that is
+    /// pushed.
     pub head: &'a [u8],
 }
 
@@ -71,10 +77,14 @@ impl Samples {
         self.flows.len() - 1
     }
 
-    /// Adds a sample behind the others; `head` is cut to [`MOST_HEAD`]. False, and nothing is
-    /// kept, when 4 GiB are full or the flow is unknown.
+    /// Adds a sample behind the others. Its head is cut to [`MOST_HEAD`]; of TCP packets, which have
+    /// a sequence number, all is kept as long as 256 MiB are not full. False, and nothing is kept,
+    /// when 4 GiB are full or the flow is unknown.
     pub fn push(&mut self, sample: Sample<'_>) -> bool {
-        let head = &sample.head[..sample.head.len().min(MOST_HEAD)];
+        let head = sample.head.len().min(MOST_HEAD);
+        let all = sample.head.len().min(usize::from(u16::MAX));
+        let room = sample.sequence.is_some() && self.bytes.len() + all <= MOST_KEPT;
+        let kept = if room { all } else { head };
         let (Ok(start), Ok(flow)) = (u32::try_from(self.bytes.len()), u32::try_from(sample.flow))
         else {
             return false;
@@ -82,14 +92,15 @@ impl Samples {
         if sample.flow >= self.flows.len() {
             return false;
         }
-        self.bytes.extend_from_slice(head);
+        self.bytes.extend_from_slice(&sample.head[..kept]);
         self.rows.push(Row {
             at: sample.at,
             start,
             flow,
             len: u32::try_from(sample.len).unwrap_or(u32::MAX),
             sequence: sample.sequence.unwrap_or(0),
-            head: head.len() as u8,
+            kept: kept as u16,
+            head: head as u8,
             down: sample.direction == Direction::Down,
             has_sequence: sample.sequence.is_some(),
         });
@@ -124,6 +135,12 @@ impl Samples {
         }
     }
 
+    /// All that is kept of one sample, its head first; panics beyond [`Samples::len`].
+    pub fn bytes(&self, index: usize) -> &[u8] {
+        let row = &self.rows[index];
+        &self.bytes[row.start as usize..row.start as usize + usize::from(row.kept)]
+    }
+
     /// All samples in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Sample<'_>> {
         (0..self.len()).map(|index| self.get(index))
@@ -135,7 +152,7 @@ impl Samples {
         let mut out = Samples { flows: self.flows.clone(), ..Samples::default() };
         for index in 0..self.len() {
             if keep(index) {
-                out.push(self.get(index));
+                out.push(Sample { head: self.bytes(index), ..self.get(index) });
             }
         }
         out
@@ -248,6 +265,9 @@ mod tests {
         assert!(!samples.push(Sample { flow: 1, ..sample }));
         assert_eq!(samples.get(0), Sample { head: &long[..64], ..sample });
         assert_eq!(samples.filtered(|_| false).len(), 0);
-        assert_eq!(samples.filtered(|_| true).len(), 1);
+        assert_eq!(samples.bytes(0), long, "of a TCP packet all is kept");
+        assert_eq!(samples.filtered(|_| true).bytes(0), long);
+        assert!(samples.push(Sample { sequence: None, ..sample }));
+        assert_eq!(samples.bytes(1).len(), MOST_HEAD);
     }
 }

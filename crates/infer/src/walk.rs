@@ -12,7 +12,7 @@ use ottoscope_flow::Transport;
 
 use crate::fields::{self, Field, Kind};
 use crate::kinds::Kinds;
-use crate::messages::{self, Framing, Messages, Statistics, by_segmentation, framed};
+use crate::messages::{self, Framing, Messages, Statistics, by_segmentation, framed_but};
 use crate::params::Params;
 use crate::samples::{Cuts, Samples};
 use crate::segment::{Segmentation, Segmenter, learned};
@@ -68,6 +68,8 @@ pub struct Inference {
     pub defragmented: Defragmented,
     /// The messages.
     pub messages: Samples,
+    /// Where the fields of each begin.
+    pub cuts: Vec<Cuts>,
     /// What was found while packets were put together.
     pub statistics: Statistics,
     /// Kinds of messages, the most frequent first.
@@ -79,7 +81,7 @@ pub struct Inference {
 #[non_exhaustive]
 pub enum NoFormat {
     /// Fewer packets than [`FEW`].
-    #[error("there are {0} packets with payload: too few to infer anything from")]
+    #[error("packets with payload: {0}, too few to infer anything from")]
     TooFew(usize),
 }
 
@@ -114,6 +116,7 @@ pub fn infer(
         let Messages { samples: messages, statistics, .. } = messages::whole(packets);
         let formats = formats(&messages, &segmentation, params, rules, None);
         return Ok(Inference {
+            cuts: segmentation.cuts.clone(),
             segmentation,
             of_messages: true,
             defragmented: Defragmented::Given,
@@ -127,7 +130,7 @@ pub fn infer(
     let found = if tcp && ours { messages::search(packets) } else { None };
     if let Some(found) = found {
         let Messages { samples: mut messages, mut statistics, .. } =
-            framed(packets, &found.framing);
+            framed_but(packets, &found.framing, &found.strangers);
         if let Given::PacketsAgain(read) = given
             && let Some(whole) = read(&found.framing).filter(|m| m.len() >= messages.len())
         {
@@ -136,6 +139,7 @@ pub fn infer(
         let segmentation = method.segment(&messages, params);
         let formats = formats(&messages, &segmentation, params, rules, Some(&found.framing));
         return Ok(Inference {
+            cuts: segmentation.cuts.clone(),
             segmentation,
             of_messages: true,
             defragmented: Defragmented::ByLength(Box::new(found)),
@@ -152,7 +156,9 @@ pub fn infer(
     let Messages { samples: messages, statistics, .. } = messages;
     let formats = formats(&messages, &of_messages, params, rules, None);
     let defragmented = if tcp { Defragmented::BySegmentation } else { Defragmented::Datagrams };
-    Ok(Inference { segmentation, of_messages: false, defragmented, messages, statistics, formats })
+    let cuts = of_messages.cuts;
+    let of_messages = false;
+    Ok(Inference { segmentation, of_messages, defragmented, messages, cuts, statistics, formats })
 }
 
 /// Messages by their segmentation, the most frequent first, each group with its fields' types.

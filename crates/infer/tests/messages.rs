@@ -143,7 +143,7 @@ fn several_messages_in_one_segment() {
     let mut samples = Samples::new();
     let flow = flow(&mut samples, 1, Transport::Tcp);
     let mut sequence = 100;
-    let mut push = |bytes: Vec<u8>| {
+    let mut push = |bytes: Vec<u8>, kept: usize| {
         let direction = Direction::Up;
         let len = bytes.len() as u64;
         let sample = Sample {
@@ -152,24 +152,25 @@ fn several_messages_in_one_segment() {
             direction,
             sequence: Some(sequence),
             len,
-            head: &bytes,
+            head: &bytes[..kept.min(bytes.len())],
         };
         assert!(samples.push(sample));
         sequence += bytes.len() as u32;
     };
     // Two visible, and the second goes on in the next packet with a third behind it.
     let both = [message(20), message(30)].concat();
-    push(both[..40].to_vec());
-    push([&both[40..], &message(16)].concat());
-    // The second begins behind the 64 bytes kept.
-    push([message(70), message(20)].concat());
-    push(message(25));
+    push(both[..40].to_vec(), 1500);
+    push([&both[40..], &message(16)].concat(), 1500);
+    // The second begins far behind the first 64 bytes, then behind what was captured.
+    push([message(70), message(20)].concat(), 1500);
+    push([message(70), message(20)].concat(), 64);
+    push(message(25), 1500);
     let messages = framed(&samples, &framing);
     let lens: Vec<u64> = messages.samples.iter().map(|s| s.len).collect();
-    assert_eq!(lens, [20, 30, 16, 70, 25]);
-    assert_eq!(messages.packets, [1, 2, 1, 1, 1]);
-    assert_eq!(messages.first, [0, 0, 1, 2, 3]);
-    assert_eq!(messages.of_packet, [Some(0), Some(1), Some(3), Some(4)]);
+    assert_eq!(lens, [20, 30, 16, 70, 20, 70, 25]);
+    assert_eq!(messages.packets, [1, 2, 1, 1, 1, 1, 1]);
+    assert_eq!(messages.first, [0, 0, 1, 2, 2, 3, 4]);
+    assert_eq!(messages.of_packet, [Some(0), Some(1), Some(3), Some(5), Some(6)]);
     assert_eq!(messages.statistics.hidden, 1);
     assert_eq!(messages.statistics.found_again, 1);
     assert_eq!(messages.statistics.incomplete, 0);

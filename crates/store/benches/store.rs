@@ -47,7 +47,7 @@ fn flow(i: u64) -> Flow {
             name_source: named.then_some(NameSource::Sni),
             tls: named.then(|| {
                 let ja4 = Ja4::from_text("t13d1516h2_8daaf6152771_b186095e22b6");
-                std::sync::Arc::new(TlsFacts { ja4, version: 0x0304, ..TlsFacts::default() })
+                Arc::new(TlsFacts { ja4, version: 0x0304, ..TlsFacts::default() })
             }),
             ..Facts::default()
         },

@@ -128,7 +128,7 @@ impl Framer<'_> {
                 _ => Place::Lost,
             };
         }
-        let head = self.samples.get(piece.packet as usize).head;
+        let head = self.samples.bytes(piece.packet as usize);
         let (mut used, mut begins, mut goes_on) = (0u32, false, false);
         while used < piece.len {
             let left = u64::from(piece.len - used);
@@ -184,6 +184,12 @@ impl Framer<'_> {
 
 /// Messages by their length field. Datagrams are messages of their own length.
 pub fn framed(samples: &Samples, framing: &Framing) -> Messages {
+    framed_but(samples, framing, &[])
+}
+
+/// The same, where packets of the flows `strangers` belong to no message: another protocol is
+/// spoken there.
+pub fn framed_but(samples: &Samples, framing: &Framing, strangers: &[usize]) -> Messages {
     let ordered: Ordered = order(samples);
     let statistics = ordered.statistics();
     let of_packet = vec![None; samples.len()];
@@ -191,6 +197,10 @@ pub fn framed(samples: &Samples, framing: &Framing) -> Messages {
     let mut framer =
         Framer { samples, framing, place: Place::Lost, messages, of_packet, statistics };
     for piece in &ordered.pieces {
+        if strangers.contains(&(piece.flow as usize)) {
+            framer.statistics.orphans += 1;
+            continue;
+        }
         if samples.flows()[piece.flow as usize].transport == Transport::Tcp {
             framer.take(piece);
         } else {

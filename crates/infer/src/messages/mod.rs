@@ -13,7 +13,7 @@ use ottoscope_flow::{Timestamp, Transport};
 use crate::params::Params;
 use crate::samples::{Cuts, Sample, Samples};
 
-pub use framed::{Framing, framed};
+pub use framed::{Framing, framed, framed_but};
 use order::{Piece, order};
 pub use search::{Found, search};
 
@@ -106,14 +106,15 @@ fn collect(
     for (rank, index) in order.iter().enumerate() {
         let message = &messages[*index as usize];
         let packet = samples.get(message.packet as usize);
-        let offset = (message.offset as usize).min(packet.head.len());
-        let known = message.len.min((packet.head.len() - offset) as u64) as usize;
+        let bytes = samples.bytes(message.packet as usize);
+        let offset = (message.offset as usize).min(bytes.len());
+        let known = message.len.min((bytes.len() - offset) as u64) as usize;
         out.samples.push(Sample {
             at: message.at,
             flow: message.flow as usize,
             sequence: None,
             len: message.len,
-            head: &packet.head[offset..offset + known],
+            head: &bytes[offset..offset + known],
             ..packet
         });
         place[*index as usize] = rank as u32;

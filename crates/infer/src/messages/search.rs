@@ -18,6 +18,8 @@ const MOST_PACKETS: usize = 20_000;
 const FARTHEST: usize = 24;
 /// Differences between value and bytes that are tried for each field.
 const MOST_ADDS: usize = 3;
+/// Ports whose streams are looked at alone, where all together have no length.
+const MOST_PORTS: usize = 8;
 /// Fewest messages that say anything.
 const FEW: usize = 12;
 /// Smallest share, of messages that end with a packet or in the middle of nowhere, of the former.
@@ -46,6 +48,13 @@ pub struct Found {
     /// Share of all bytes that belong to messages which end with a packet or where another
     /// begins.
     pub bytes: f64,
+    /// Messages of another length than the commonest.
+    pub unusual: usize,
+    /// Of these, how many end where a packet ends: a field that only passes for a length has
+    /// hardly any, as where all packets are alike.
+    pub unusual_ends: usize,
+    /// Flows, by their index, whose streams it doesn't frame: they speak another protocol.
+    pub strangers: Vec<usize>,
 }
 
 /// The framing that explains the TCP streams best, if one does.
@@ -77,17 +86,32 @@ pub fn search(samples: &Samples) -> Option<Found> {
     };
     let mut ordered = order(samples);
     ordered.pieces.retain(|piece| tcp(piece.flow as usize));
-    if ordered.pieces.len() < FEW {
+    let (found, usual) =
+        best(samples, &ordered.pieces).or_else(|| of_servers(samples, &ordered))?;
+    let strangers = strangers(samples, &ordered, &found.framing, usual);
+    if strangers.is_empty() {
+        return Some(found.widened(samples, &ordered.pieces, usual));
+    }
+    // Bytes that all messages have are known only without those that are none.
+    ordered.pieces.retain(|piece| !strangers.contains(&(piece.flow as usize)));
+    let found = try_out(samples, &ordered.pieces, found.framing, usual);
+    let found = found.is_good().then(|| found.widened(samples, &ordered.pieces, usual))?;
+    Some(Found { strangers, ..found })
+}
+
+/// The framing that explains the pieces best, with the commonest length.
+fn best(samples: &Samples, pieces: &[Piece]) -> Option<(Found, u64)> {
+    if pieces.len() < FEW {
         return None;
     }
-    let mut best: Option<Found> = None;
+    let mut best: Option<(Found, u64)> = None;
     for width in [4, 2, 3, 1] {
         for offset in 0..=FARTHEST {
             for little in [false, true] {
                 if little && width == 1 {
                     continue;
                 }
-                for add in adds(samples, &ordered, offset..offset + width, little) {
+                for (add, usual) in adds(samples, pieces, offset..offset + width, little) {
                     let framing = Framing {
                         length: offset..offset + width,
                         little,
@@ -96,15 +120,45 @@ pub fn search(samples: &Samples) -> Option<Found> {
                         header: offset + width,
                         longest: 1 << 26,
                     };
-                    let found = try_out(samples, &ordered, framing);
-                    if found.is_good() && best.as_ref().is_none_or(|b| found.beats(b)) {
-                        best = Some(found);
+                    let found = try_out(samples, pieces, framing, usual);
+                    if found.is_good() && best.as_ref().is_none_or(|(b, _)| found.beats(b)) {
+                        best = Some((found, usual));
                     }
                 }
             }
         }
     }
-    best.map(|found| found.widened(samples, &ordered))
+    best
+}
+
+/// Where several protocols are mixed, streams to one port may still have a length: that of the
+/// port with most packets that has one.
+fn of_servers(samples: &Samples, ordered: &Ordered) -> Option<(Found, u64)> {
+    let port = |piece: &Piece| samples.flows()[piece.flow as usize].server.1;
+    let mut groups: HashMap<u16, Vec<Piece>> = HashMap::new();
+    for piece in &ordered.pieces {
+        groups.entry(port(piece)).or_default().push(*piece);
+    }
+    let mut groups: Vec<(u16, Vec<Piece>)> = groups.into_iter().collect();
+    groups.sort_by_key(|(port, pieces)| (std::cmp::Reverse(pieces.len()), *port));
+    groups.truncate(if groups.len() > 1 { MOST_PORTS } else { 0 });
+    groups.iter().find_map(|(_, pieces)| best(samples, pieces))
+}
+
+/// Share of messages that end with a packet, beyond what chance makes of any bytes.
+const CHANCE: f64 = 0.1;
+/// Fewest packets of a flow that is said to speak another protocol.
+const FEW_PACKETS: usize = 4;
+
+/// Flows whose messages hardly ever end where they should, were this the framing.
+fn strangers(samples: &Samples, ordered: &Ordered, framing: &Framing, usual: u64) -> Vec<usize> {
+    let flows = ordered.pieces.chunk_by(|a, b| a.flow == b.flow);
+    let strange = flows.filter(|pieces| {
+        let found = weigh(samples, pieces, framing.clone(), usual, None);
+        let ends = found.ends as f64 / found.messages.max(1) as f64;
+        pieces.len() >= FEW_PACKETS && ends < CHANCE
+    });
+    strange.map(|pieces| pieces[0].flow as usize).collect()
 }
 
 impl Found {
@@ -113,6 +167,7 @@ impl Found {
             && self.ends as f64 >= SHARE * (self.ends + self.astray) as f64
             && self.ends as f64 >= ENDS * self.messages as f64
             && self.coverage >= COVERAGE
+            && self.unusual_ends as f64 >= CHANCE * self.unusual as f64
     }
 
     /// More messages explained wins; among equals the field that is named first, being wider.
@@ -123,13 +178,13 @@ impl Found {
     }
 
     /// Takes zero bytes before the field into it: high bytes of the same number.
-    fn widened(self, samples: &Samples, ordered: &Ordered) -> Found {
+    fn widened(self, samples: &Samples, pieces: &[Piece], usual: u64) -> Found {
         let mut best = self;
         while !best.framing.little && best.framing.length.start > 0 && best.framing.length.len() < 4
         {
             let mut framing = best.framing.clone();
             framing.length.start -= 1;
-            let found = try_out(samples, ordered, framing);
+            let found = try_out(samples, pieces, framing, usual);
             if !found.is_good() || best.beats(&found) {
                 break;
             }
@@ -139,17 +194,18 @@ impl Found {
     }
 }
 
-/// Differences from the field's value to the bytes of the packet that occur most, and none.
+/// Differences from the field's value to the bytes of the packet that occur most, each with the
+/// commonest length that it makes.
 fn adds(
     samples: &Samples,
-    ordered: &Ordered,
+    pieces: &[Piece],
     span: std::ops::Range<usize>,
     little: bool,
-) -> Vec<i64> {
+) -> Vec<(i64, u64)> {
     let mut seen: HashMap<i64, usize> = HashMap::new();
     let mut values: HashMap<u64, usize> = HashMap::new();
     let mut asked = 0_usize;
-    for piece in ordered.pieces.iter().filter(|piece| piece.skip == 0).take(4096) {
+    for piece in pieces.iter().filter(|piece| piece.skip == 0).take(4096) {
         let sample = samples.get(piece.packet as usize);
         let Some(bytes) = sample.head.get(span.clone()) else { continue };
         let value = crate::propose::number(bytes, little);
@@ -160,7 +216,9 @@ fn adds(
         }
     }
     // A value that hardly varies is no length, whatever its packets' sizes are.
-    let constant = values.values().max().is_some_and(|&n| n * 20 > asked * 19);
+    let usual = values.iter().max_by_key(|(value, n)| (**n, std::cmp::Reverse(**value)));
+    let (usual, times) = usual.map_or((0, 0), |(value, n)| (*value, *n));
+    let constant = times * 20 > asked * 19;
     if constant || asked < FEW {
         return Vec::new();
     }
@@ -170,17 +228,17 @@ fn adds(
         .collect();
     common.sort_by_key(|(add, n)| (std::cmp::Reverse(*n), *add));
     common.truncate(MOST_ADDS);
-    common.into_iter().map(|(add, _)| add).collect()
+    common.into_iter().map(|(add, _)| (add, usual.saturating_add_signed(add))).collect()
 }
 
 /// Weighs a framing, then again with the bytes that all its messages have in common: with them
 /// the place is found again where it was lost.
-fn try_out(samples: &Samples, ordered: &Ordered, mut framing: Framing) -> Found {
+fn try_out(samples: &Samples, pieces: &[Piece], mut framing: Framing, usual: u64) -> Found {
     let mut common = Common::default();
-    let found = weigh(samples, ordered, framing.clone(), Some(&mut common));
+    let found = weigh(samples, pieces, framing.clone(), usual, Some(&mut common));
     framing.fixed = common.bytes();
     framing.fixed.retain(|(at, _)| !framing.length.contains(at));
-    if framing.fixed.is_empty() { found } else { weigh(samples, ordered, framing, None) }
+    if framing.fixed.is_empty() { found } else { weigh(samples, pieces, framing, usual, None) }
 }
 
 /// Bytes that all messages begin with, as far as it was seen.
@@ -212,12 +270,13 @@ impl Common {
     }
 }
 
-/// Follows the framing through the streams. `common` is told what messages begin with whose
+/// Follows the framing through the streams. `usual` is the commonest length; `common` is told what messages begin with whose
 /// place is beyond doubt.
 fn weigh(
     samples: &Samples,
-    ordered: &Ordered,
+    pieces: &[Piece],
     framing: Framing,
+    usual: u64,
     mut common: Option<&mut Common>,
 ) -> Found {
     let (mut messages, mut ends, mut astray, mut long, mut covered) = (0, 0, 0, 0, 0_usize);
@@ -228,9 +287,10 @@ fn weigh(
     // Whether the place was lost behind what was kept of a packet, and packets since.
     let (mut hidden, mut unknown) = (false, 0_usize);
     // Bytes of the message that ended last, until it is seen whether another begins there.
-    let (mut bytes_all, mut bytes_told, mut ended) = (0_u64, 0_u64, 0_u64);
+    let (mut bytes_all, mut ended) = (0_u64, 0_u64);
+    let (mut bytes_told, mut unusual, mut unusual_ends) = (0_u64, 0, 0);
     let mut whole = 0_u64;
-    for piece in &ordered.pieces {
+    for piece in pieces {
         let Piece { packet, skip, len, gap, follows, .. } = *piece;
         bytes_all += u64::from(len);
         bytes_told += std::mem::take(&mut ended);
@@ -243,7 +303,7 @@ fn weigh(
         if gap > 0 {
             place = place.and_then(|left| left.checked_sub(gap));
         }
-        let head = samples.get(packet as usize).head;
+        let head = samples.bytes(packet as usize);
         let (mut used, mut explained) = (0_u32, false);
         if let Some(left) = place.filter(|left| *left > 0) {
             let here = left.min(u64::from(len));
@@ -255,6 +315,7 @@ fn weigh(
                 long += 1;
                 ended = whole;
                 ends += usize::from(used == len);
+                unusual_ends += usize::from(used == len && whole != usual);
             } else {
                 open += 1;
             }
@@ -282,12 +343,14 @@ fn weigh(
             }
             (hidden, whole) = (false, total);
             messages += 1;
+            unusual += usize::from(total != usual);
             let left = u64::from(len - used);
             if total <= left {
                 explained = true;
                 used += total as u32;
                 ended = total;
                 ends += usize::from(used == len);
+                unusual_ends += usize::from(used == len && total != usual);
                 place = Some(0);
             } else {
                 open = usize::from(!explained);
@@ -297,10 +360,22 @@ fn weigh(
         }
         covered += usize::from(explained);
     }
-    let told = ordered.pieces.len() - unknown;
-    let coverage = covered as f64 / told.max(ordered.pieces.len() / 2).max(1) as f64;
+    let known = pieces.len() - unknown;
+    let coverage = covered as f64 / known.max(pieces.len() / 2).max(1) as f64;
     let bytes = (bytes_told + ended) as f64 / bytes_all.max(1) as f64;
-    Found { framing, messages, ends, astray, long, coverage, bytes }
+    let strangers = Vec::new();
+    Found {
+        framing,
+        messages,
+        ends,
+        astray,
+        long,
+        coverage,
+        bytes,
+        unusual,
+        unusual_ends,
+        strangers,
+    }
 }
 
 #[cfg(test)]
@@ -374,6 +449,65 @@ mod tests {
             vec![0x45, body[0], body[1]]
         };
         check(&short, 1..3, 3);
+    }
+
+    /// Adds a stream of packets to `samples`, each as it is.
+    fn stream(samples: &mut Samples, packets: impl IntoIterator<Item = Vec<u8>>) {
+        let address = "192.0.2.1".parse().unwrap();
+        let flow = samples.flow(FlowInfo {
+            id: FlowId(samples.flows().len() as u64),
+            transport: Transport::Tcp,
+            client: (address, 1),
+            server: (address, 80 + samples.flows().len() as u16),
+        });
+        let mut sequence = 7_u32;
+        for (number, packet) in packets.into_iter().enumerate() {
+            samples.push(Sample {
+                at: Timestamp::from_parts(number as i64, 0),
+                flow,
+                direction: Direction::Up,
+                sequence: Some(sequence),
+                len: packet.len() as u64,
+                head: &packet,
+            });
+            sequence = sequence.wrapping_add(packet.len() as u32);
+        }
+    }
+
+    #[test]
+    fn packets_all_alike_have_no_length() {
+        let mut next = random(3);
+        let mut samples = Samples::new();
+        // Bytes 4 and 5, read little-endian, are 0 in the first 256.
+        let packet = |number: u32| {
+            let head = [[0, 20, 1].to_vec(), number.to_be_bytes().to_vec()].concat();
+            [head, (0..13).map(|_| next() as u8).collect()].concat()
+        };
+        stream(&mut samples, (0..800).map(packet));
+        assert_eq!(search(&samples), None);
+    }
+
+    #[test]
+    fn flows_of_another_protocol_are_set_aside() {
+        let mut next = random(5);
+        let mut samples = Samples::new();
+        let framed: Vec<Vec<u8>> = (0..400)
+            .map(|_| {
+                let body = 4 + next() % 300;
+                let head = [(body as u16).to_be_bytes(), [7, next() as u8 % 4]].concat();
+                [head, (0..body).map(|_| next() as u8).collect()].concat()
+            })
+            .collect();
+        stream(&mut samples, framed);
+        for size in [30, 700] {
+            let other: Vec<Vec<u8>> =
+                (0..400).map(|_| (0..10 + next() % size).map(|_| next() as u8).collect()).collect();
+            stream(&mut samples, other);
+        }
+        let found = search(&samples).expect("a framing");
+        assert_eq!((found.framing.length, found.framing.add), (0..2, 4));
+        assert_eq!(found.framing.fixed, [(2, 7)]);
+        assert_eq!(found.strangers, [1, 2]);
     }
 
     #[test]

@@ -114,15 +114,19 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-/// Writes where fields of each message begin and, where `typed`, what they hold.
+/// Writes where fields of each message begin and, where `typed`, what they hold; behind what is
+/// there where `append` says so.
 pub(crate) fn write(
     path: &Path,
     found: &Inference,
     typed: bool,
+    append: bool,
     name: impl Fn(usize) -> Json,
 ) -> anyhow::Result<()> {
     let what = || format!("cannot write {}", path.display());
-    let mut out = BufWriter::new(File::create(path).with_context(what)?);
+    let mut open = File::options();
+    open.create(true).write(true).append(append).truncate(!append);
+    let mut out = BufWriter::new(open.open(path).with_context(what)?);
     let samples = &found.messages;
     let mut format_of = vec![None; samples.len()];
     for format in &found.formats {
@@ -141,7 +145,7 @@ pub(crate) fn write(
                 json!({ "id": name(index), "fields": fields })
             }
             None => {
-                let cuts = found.segmentation.cuts.get(index).copied().unwrap_or_default();
+                let cuts = found.cuts.get(index).copied().unwrap_or_default();
                 let boundaries: Vec<usize> = cuts.within(len).iter().collect();
                 json!({ "id": name(index), "boundaries": boundaries })
             }

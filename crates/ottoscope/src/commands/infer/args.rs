@@ -206,7 +206,7 @@ pub(crate) struct TrafficArgs {
     /// Only flows to these server ports
     #[arg(long, value_name = "PORT")]
     pub(crate) port: Vec<u16>,
-    /// Only flows over this; the one with more bytes if not given
+    /// Only flows over this; both if not given
     #[arg(long, value_enum, value_name = "TRANSPORT")]
     pub(crate) transport: Option<Carrier>,
     /// Also flows whose protocol is known

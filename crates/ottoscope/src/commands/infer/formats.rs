@@ -184,6 +184,13 @@ pub(super) fn messages(packets: &Samples, found: &Inference, transport: Transpor
                 count(by.messages as u64),
                 count(by.astray as u64),
             ));
+            if !by.strangers.is_empty() {
+                step.say(format!(
+                    "the streams of {} flows have no such length and are left out, as another \
+                     protocol is spoken there: --port or --server look at them alone",
+                    count(by.strangers.len() as u64)
+                ));
+            }
         }
         Defragmented::BySegmentation => step.say(
             "no length frames the streams: packets of a frequent segmentation begin messages, \

@@ -105,6 +105,7 @@ impl<'a> Walk<'a> {
             step.say("no flow is left whose protocol is not known; `infer clean` tells why");
             self.steps.push(step);
         }
+        let several = transports.len() > 1;
         for transport in transports {
             let gathered = source.packets(&survey, transport, traffic.packets)?;
             if gathered.left_out > 0 {
@@ -123,7 +124,9 @@ impl<'a> Walk<'a> {
                 })
             };
             let given = Given::PacketsAgain(&mut again);
-            self.formats(&gathered.samples, given, transport, &survey, &|index| json!(index))?;
+            self.formats(&gathered.samples, given, transport, &survey, &|index| {
+                if several { json!(format!("{transport} {index}")) } else { json!(index) }
+            })?;
             if let Some(error) = failed {
                 return Err(error);
             }
@@ -169,7 +172,8 @@ impl<'a> Walk<'a> {
         self.steps.push(formats::messages(samples, &found, transport));
         self.steps.push(formats::fields(&found, transport));
         if let Some(path) = &self.args.boundaries {
-            lines::write(path, &found, self.upto != "segment", name)?;
+            let append = self.steps.iter().filter(|step| step.id == "segment").count() > 1;
+            lines::write(path, &found, self.upto != "segment", append, name)?;
         }
         let code = Code { sources: &self.args.source, urls: &self.args.url };
         let (step, tasks) = opcodes::step(&found, survey, &code, &self.params)?;
