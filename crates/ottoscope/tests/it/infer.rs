@@ -178,6 +178,35 @@ fn a_proposal_that_is_accepted_is_a_dissector() {
 }
 
 #[test]
+fn layouts_of_chats_mix_in_a_flow_and_match_nothing_else() {
+    let made = make("w-udp", 1);
+    let proposal = made.folder.path().join("chat.toml");
+    let propose =
+        ["infer", "propose", text(&made.capture), "--name", "parley/chat", "-o", text(&proposal)];
+    succeeds(&propose);
+    let flows = |captures: &str| {
+        let catalog = ["--catalog", text(&proposal), "--flows", "--json"];
+        let lines = succeeds(&[&["dissect", captures, "--app", "parley"], &catalog[..]].concat());
+        let rows = lines.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
+        rows.filter(|row| row["kind"] == "flow").count()
+    };
+    let udp = made.truth.iter().filter(|row| row["row"] == "flow" && row["protocol"] == "w-udp");
+    assert_eq!(flows(text(&made.capture)), udp.count());
+    let corpus = std::env::var_os("OTTOSCOPE_CORPUS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+        PathBuf::from,
+    );
+    for folder in ["captures/ndpi", "captures/other"] {
+        let folder = corpus.join(folder);
+        if folder.is_dir() {
+            assert_eq!(flows(text(&folder)), 0, "{}", folder.display());
+        } else {
+            println!("no captures in {}: set OTTOSCOPE_CORPUS", folder.display());
+        }
+    }
+}
+
+#[test]
 fn noise_has_no_structure() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("noise.jsonl");

@@ -70,9 +70,11 @@ pub(super) fn step(
     };
     let (uses, events) = uses(samples, format, &reading);
     step.say(format!(
-        "bytes {} to {}{}: {} opcodes in {} messages",
-        reading.opcode.start,
-        reading.opcode.end - 1,
+        "{}{}: {} opcodes in {} messages",
+        match reading.opcode.len() {
+            1 => format!("byte {}", reading.opcode.start),
+            _ => format!("bytes {} to {}", reading.opcode.start, reading.opcode.end - 1),
+        },
         match reading.response_offset {
             0 => String::new(),
             offset => format!(", responses are requests + {offset}"),
