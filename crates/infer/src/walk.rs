@@ -92,7 +92,7 @@ pub enum Given<'a> {
     /// The same, with someone who reads the packets again, whole, once it is known what frames
     /// their streams: messages that begin behind the bytes kept of a packet are seen only so.
     /// They have the flows of the packets.
-    PacketsAgain(&'a mut dyn FnMut(&Framing) -> Option<Samples>),
+    PacketsAgain(&'a mut dyn FnMut(&messages::Found) -> Option<Samples>),
     /// Whole messages.
     Messages,
 }
@@ -132,7 +132,7 @@ pub fn infer(
         let Messages { samples: mut messages, mut statistics, .. } =
             framed_but(packets, &found.framing, &found.strangers);
         if let Given::PacketsAgain(read) = given
-            && let Some(whole) = read(&found.framing).filter(|m| m.len() >= messages.len())
+            && let Some(whole) = read(&found).filter(|m| m.len() >= messages.len())
         {
             (messages, statistics.hidden) = (whole, 0);
         }

@@ -190,6 +190,10 @@ pub fn framed(samples: &Samples, framing: &Framing) -> Messages {
 /// The same, where packets of the flows `strangers` belong to no message: another protocol is
 /// spoken there.
 pub fn framed_but(samples: &Samples, framing: &Framing, strangers: &[usize]) -> Messages {
+    let mut strange = vec![false; samples.flows().len()];
+    for flow in strangers {
+        strange[*flow] = true;
+    }
     let ordered: Ordered = order(samples);
     let statistics = ordered.statistics();
     let of_packet = vec![None; samples.len()];
@@ -197,7 +201,7 @@ pub fn framed_but(samples: &Samples, framing: &Framing, strangers: &[usize]) -> 
     let mut framer =
         Framer { samples, framing, place: Place::Lost, messages, of_packet, statistics };
     for piece in &ordered.pieces {
-        if strangers.contains(&(piece.flow as usize)) {
+        if strange[piece.flow as usize] {
             framer.statistics.orphans += 1;
             continue;
         }

@@ -93,7 +93,11 @@ pub fn search(samples: &Samples) -> Option<Found> {
         return Some(found.widened(samples, &ordered.pieces, usual));
     }
     // Bytes that all messages have are known only without those that are none.
-    ordered.pieces.retain(|piece| !strangers.contains(&(piece.flow as usize)));
+    let mut strange = vec![false; samples.flows().len()];
+    for flow in &strangers {
+        strange[*flow] = true;
+    }
+    ordered.pieces.retain(|piece| !strange[piece.flow as usize]);
     let found = try_out(samples, &ordered.pieces, found.framing, usual);
     let found = found.is_good().then(|| found.widened(samples, &ordered.pieces, usual))?;
     Some(Found { strangers, ..found })

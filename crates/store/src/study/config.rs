@@ -37,20 +37,35 @@ pub struct StudyConfig {
     pub tables: Tables,
     /// Thresholds of protocol inference by name, as numbers are written: whoever infers knows
     /// them, and says what is wrong with one.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "numbers")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", with = "numbers")]
     pub infer: BTreeMap<String, String>,
 }
 
 /// Numbers as they are written, by name.
-fn numbers<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> std::result::Result<BTreeMap<String, String>, D::Error> {
-    let table = toml::Table::deserialize(deserializer)?;
-    let number = |(name, value): (String, toml::Value)| match value {
-        toml::Value::Integer(_) | toml::Value::Float(_) => Ok((name, value.to_string())),
-        _ => Err(serde::de::Error::custom(format!("`infer.{name}` is no number"))),
-    };
-    table.into_iter().map(number).collect()
+mod numbers {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+    use toml::Value;
+
+    type Numbers = BTreeMap<String, String>;
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Numbers, D::Error> {
+        let number = |(name, value): (String, Value)| match value {
+            Value::Integer(_) | Value::Float(_) => Ok((name, value.to_string())),
+            _ => Err(serde::de::Error::custom(format!("`infer.{name}` is no number"))),
+        };
+        toml::Table::deserialize(from)?.into_iter().map(number).collect()
+    }
+
+    pub(super) fn serialize<S: Serializer>(numbers: &Numbers, to: S) -> Result<S::Ok, S::Error> {
+        let value = |text: &String| match (text.parse(), text.parse()) {
+            (Ok(whole), _) => Value::Integer(whole),
+            (_, Ok(part)) => Value::Float(part),
+            _ => Value::String(text.clone()),
+        };
+        to.collect_map(numbers.iter().map(|(name, text)| (name, value(text))))
+    }
 }
 
 /// `[study]`.
@@ -373,8 +388,11 @@ impl StudyConfig {
             for line in wrap(info.about, 94) {
                 let _ = writeln!(text, "# {line}");
             }
-            if let Some(value) = table.get(section).and_then(|s| s.get(info.key)) {
-                let _ = writeln!(text, "{} = {}", info.key, inline(value));
+            let values = table.get(section).and_then(|s| s.as_table());
+            for (name, value) in values.into_iter().flatten() {
+                if name == info.key || info.key == "*" {
+                    let _ = writeln!(text, "{name} = {}", inline(value));
+                }
             }
         }
         text
@@ -516,7 +534,9 @@ mod tests {
         let default = StudyConfig::default();
         assert_eq!(parse(&default.to_toml()).unwrap(), default);
         assert_eq!(parse("").unwrap(), default);
-        let mut known: Vec<_> = KEYS.iter().map(|k| (k.section, k.key)).collect();
+        // Any threshold may stand in `[infer]`, and none does.
+        let named = KEYS.iter().filter(|key| key.key != "*");
+        let mut known: Vec<_> = named.map(|k| (k.section, k.key)).collect();
         let table = default.table();
         let mut there: Vec<_> = table
             .iter()
@@ -527,6 +547,15 @@ mod tests {
         known.sort_unstable();
         there.sort_unstable();
         assert_eq!(known, there);
+    }
+
+    #[test]
+    fn thresholds_of_inference_are_numbers() {
+        let config = parse("[infer]\nvotes = 5\nopcode-entropy = 0.4\n").unwrap();
+        assert_eq!(config.infer["votes"], "5");
+        assert_eq!(config.infer["opcode-entropy"], "0.4");
+        assert_eq!(parse(&config.to_toml()).unwrap(), config);
+        assert!(parse("[infer]\nvotes = \"five\"\n").is_err());
     }
 
     #[test]

@@ -90,8 +90,13 @@ fn one(found: &Inference, format: &Format, id: &str, from: &str) -> anyhow::Resu
     entry.coverage = Some((format.members.len() as f32 / all as f32 * 1e4).round() / 1e4);
     let flows: std::collections::BTreeSet<usize> =
         format.members.iter().map(|&index| samples.get(index).flow).collect();
+    let one = if flows.len() == 1 {
+        " Constants may be that one flow's own, such as a session's or an account's number."
+    } else {
+        ""
+    };
     entry.about = Some(format!(
-        "Inferred from {} messages of {} flows. Nobody has checked it yet.",
+        "Inferred from {} messages of {} flows. Nobody has checked it yet.{one}",
         count(format.members.len() as u64),
         count(flows.len() as u64)
     ));

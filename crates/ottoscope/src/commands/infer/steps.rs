@@ -6,7 +6,7 @@ use ottoscope_catalog::Catalog;
 use ottoscope_catalog::schema::File;
 use ottoscope_flow::Transport;
 use ottoscope_flow::capture::Options;
-use ottoscope_infer::messages::Framing;
+use ottoscope_infer::messages::Found;
 use ottoscope_infer::segment::Segmenter;
 use ottoscope_infer::walk::{Given, NoFormat, Rules, infer};
 use ottoscope_infer::{Params, Samples, segment};
@@ -116,8 +116,8 @@ impl<'a> Walk<'a> {
                 ));
             }
             let mut failed = None;
-            let mut again = |framing: &Framing| {
-                let read = source.messages(&survey, &gathered.samples, framing, traffic.packets);
+            let mut again = |found: &Found| {
+                let read = source.messages(&gathered.samples, found, traffic.packets);
                 read.unwrap_or_else(|error| {
                     failed = Some(error);
                     None
