@@ -1,6 +1,6 @@
 //! Protocol packets told from continuations, and both put together to messages.
 //!
-//! Two ways: the paper's (III-A2 ii), by how packets are segmented, and [`framed`], by a length
+//! Two ways: the paper's (III-A2 ii), by how packets are segmented, and [`framed()`], by a length
 //! field that is known. Datagrams are messages already.
 
 mod framed;

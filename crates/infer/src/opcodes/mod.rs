@@ -1,7 +1,7 @@
 //! Opcodes and the tasks behind them.
 //!
-//! Three ways (III-A4): what comes [`periodic`]ally, what another request [`triggered`], what comes
-//! in the [`labelled`] times of a controlled experiment and not else. Each assignment says why.
+//! Three ways (III-A4): what comes [`periodic()`]ally, what another request [`triggered()`], what comes
+//! in the [`labelled()`] times of a controlled experiment and not else. Each assignment says why.
 
 mod labelled;
 mod periodic;
