@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::hint::black_box;
 
 use ottoscope_wire::tls::{
-    Carrier, Certificates, ClientHello, Handshake, Record, ServerHello, certificate,
+    Carrier, Certificates, ClientHello, Handshake, Record, ServerHello, x509,
 };
 use ottoscope_wire::{Fields, dns, dtls, http, ja, quic, rtcp, rtp, stun};
 
@@ -81,10 +81,10 @@ pub fn tls(data: &[u8]) {
     if let Ok(chain) = Certificates::parse(data) {
         look(&chain);
         for der in chain {
-            let _ = certificate::names(der, &mut |name| assert!(!name.is_empty()));
+            let _ = x509::names(der, &mut |name| assert!(!name.is_empty()));
         }
     }
-    let _ = certificate::names(data, &mut |name| assert!(!name.is_empty()));
+    let _ = x509::names(data, &mut |name| assert!(!name.is_empty()));
     let mut rest = data;
     while let Ok(record) = dtls::Record::parse(rest) {
         look(&record);
