@@ -94,8 +94,9 @@ impl<'a> Lexer<'a> {
             self.at += 1;
             let start = self.at;
             self.skip_past(&triple);
-            let end = self.at.saturating_sub(3).max(start);
-            return self.text[start..end].trim().chars().take(MOST_STRING).collect();
+            let inside = &self.text[start..self.at];
+            let inside = inside.strip_suffix(&triple).unwrap_or(inside);
+            return inside.trim().chars().take(MOST_STRING).collect();
         }
         let mut out = String::new();
         while let Some(c) = self.peek() {
