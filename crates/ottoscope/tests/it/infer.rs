@@ -207,6 +207,25 @@ fn layouts_of_chats_mix_in_a_flow_and_match_nothing_else() {
 }
 
 #[test]
+fn feedback_goes_on_until_a_round_adds_nothing() {
+    let made = make("w-udp", 1);
+    let more = made.folder.path().join("more.toml");
+    let feedback =
+        ["infer", "feedback", text(&made.capture), "--app", "wechat", "--into", text(&more)];
+    // Without --yes a person has to accept.
+    fails(&feedback);
+    assert!(!more.exists());
+    let rounds = succeeds(&[&feedback[..], &["--yes"]].concat());
+    assert!(rounds.contains("+ signature feedback-udp-1"), "{rounds}");
+    assert!(rounds.contains("round 2:") && rounds.ends_with("the rounds end here\n"), "{rounds}");
+    let kept = std::fs::read_to_string(&more).unwrap();
+    assert!(kept.contains("id = \"feedback-udp-1\""), "{kept}");
+    let again = succeeds(&[&feedback[..], &["--yes"]].concat());
+    assert!(again.starts_with("round 1:") && !again.contains("round 2:"), "{again}");
+    assert_eq!(std::fs::read_to_string(&more).unwrap(), kept);
+}
+
+#[test]
 fn noise_has_no_structure() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("noise.jsonl");
