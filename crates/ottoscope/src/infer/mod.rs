@@ -3,7 +3,9 @@
 
 pub(crate) mod gather;
 pub(crate) mod lines;
+pub(crate) mod neighbours;
 pub(crate) mod page;
 pub(crate) mod print;
 pub(crate) mod select;
 pub(crate) mod story;
+pub(crate) mod survey;

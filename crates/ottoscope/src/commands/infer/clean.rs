@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use ottoscope_infer::FlowType;
 use ottoscope_infer::flow_type::flow_types;
 
-use crate::infer::gather::Survey;
 use crate::infer::story::{Step, Table, count as grouped};
+use crate::infer::survey::Survey;
 
 /// Rows of lists that grow with the traffic.
 const ROWS: usize = 20;

@@ -17,9 +17,10 @@ use super::args::FeedbackArgs;
 use super::opcodes::Code;
 use super::{formats, opcodes, propose};
 use crate::hint::stored;
-use crate::infer::gather::{Source, Survey};
+use crate::infer::gather::Source;
 use crate::infer::print;
 use crate::infer::story::{Step, count};
+use crate::infer::survey::Survey;
 use crate::input;
 
 /// Runs the verb.

@@ -4,8 +4,8 @@
 use ottoscope_infer::Params;
 use ottoscope_infer::keywords::{Cut, Inspected, Keywords, Method, keywords};
 
-use crate::infer::gather::Survey;
 use crate::infer::story::{Step, Table, count};
+use crate::infer::survey::Survey;
 use crate::report::number::value;
 use ottoscope_analysis::grid::Unit;
 

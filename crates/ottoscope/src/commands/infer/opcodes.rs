@@ -15,8 +15,8 @@ use ottoscope_infer::walk::{Format, Inference};
 use ottoscope_infer::{Params, Samples};
 
 use crate::hint::hinted;
-use crate::infer::gather::Survey;
 use crate::infer::story::{Step, Table, count};
+use crate::infer::survey::Survey;
 use crate::report::number::value;
 use ottoscope_analysis::grid::Unit;
 

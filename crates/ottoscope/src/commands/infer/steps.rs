@@ -17,10 +17,11 @@ use super::args::{StepArgs, Types};
 use super::opcodes::Code;
 use super::{clean, formats, keywords, opcodes, propose};
 use crate::hint::{hinted, stored};
-use crate::infer::gather::{Source, Survey};
+use crate::infer::gather::Source;
 use crate::infer::lines;
 use crate::infer::select::Verdict;
 use crate::infer::story::{Step, count};
+use crate::infer::survey::Survey;
 use crate::input;
 
 /// What the steps found so far.
