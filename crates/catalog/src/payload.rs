@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use ottoscope_flow as flow;
+use ottoscope_flow::signature::number;
 use ottoscope_flow::{Direction, Transport};
 
 use crate::schema::{self, Carrier, Endian, FieldKind, OneOrMany, Way};
@@ -302,11 +303,6 @@ pub fn matches(layout: &flow::Signature, direction: Direction, port: u16, messag
             _ => true,
         }
     })
-}
-
-fn number(bytes: &[u8], little: bool) -> u64 {
-    let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-    if little { bytes.iter().rev().fold(0, add) } else { bytes.iter().fold(0, add) }
 }
 
 /// How unlikely a match is by chance, as the engine orders layouts: fixed bytes, then a length

@@ -76,3 +76,9 @@ pub enum FieldKind {
     /// Anything.
     Unknown,
 }
+
+/// A field's bytes, eight at most, as a number.
+pub fn number(bytes: &[u8], little: bool) -> u64 {
+    let push = |n: u64, byte: &u8| n << 8 | u64::from(*byte);
+    if little { bytes.iter().rev().fold(0, push) } else { bytes.iter().fold(0, push) }
+}

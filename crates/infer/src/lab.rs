@@ -145,6 +145,13 @@ impl Lab {
         if lab.experiments.is_empty() { Err(LabError::Empty) } else { Ok(lab) }
     }
 
+    /// Whether notes name captures or count from their first packets, so that
+    /// [`Lab::intervals`] must be told of them.
+    pub fn needs_captures(&self) -> bool {
+        let counts = |time: &str| time.trim_start().starts_with('+');
+        self.experiments.iter().any(|e| e.capture.is_some() || counts(&e.start) || counts(&e.end))
+    }
+
     /// The experiments on the time line, by their start. `captures` are the files that were read,
     /// each with the time of its first packet.
     ///

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ottoscope_flow::signature::number;
 use ottoscope_flow::{Direction, Field as LayoutField, FieldKind, Signature, Transport};
 
 use crate::fields::command::response_offset;
@@ -214,12 +215,6 @@ fn request_response(messages: &Samples, members: &[usize], field: &Field) -> Fie
     let a_asks = ways_a[0] * (ways_b[0] + ways_b[1]) >= ways_b[0] * (ways_a[0] + ways_a[1]);
     let (request, response) = if a_asks { (a, b) } else { (b, a) };
     FieldKind::RequestResponse { request: request.clone(), response: response.clone() }
-}
-
-/// A number of at most 8 bytes.
-pub fn number(bytes: &[u8], little: bool) -> u64 {
-    let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-    if little { bytes.iter().rev().fold(0, add) } else { bytes.iter().fold(0, add) }
 }
 
 /// Makes the opcode with the fewest values stand for the constant that is missing.

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use hashbrown::HashMap;
 use ottoscope_flow::Transport;
+use ottoscope_flow::signature::number;
 
 use crate::fields::{self, Field, Kind};
 use crate::kinds::Kinds;
@@ -276,7 +277,7 @@ fn trimmed(samples: &Samples, members: &[usize], field: Field, params: &Params) 
         for &index in members {
             let sample = samples.get(index);
             let Some(bytes) = sample.head.get(field.span.start..end) else { continue };
-            let value = crate::propose::number(bytes, false);
+            let value = number(bytes, false);
             let key = (sample.flow, sample.direction == ottoscope_flow::Direction::Down);
             if let Some(before) = last.insert(key, value) {
                 all += 1;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::{Dissector, Match, Probe};
 use crate::model::Transport;
-use crate::signature::Signature;
+use crate::signature::{Signature, number};
 use framer::{Family, Framer};
 use layout::Layout;
 
@@ -114,7 +114,7 @@ impl SignatureSet {
                     && anchor.layouts.iter().any(|index| self.layouts[*index].begins(probe));
                 continue;
             };
-            let value = layout::number(bytes, false);
+            let value = number(bytes, false);
             let from = anchor.values.partition_point(|(v, _)| *v < value);
             for (_, index) in anchor.values[from..].iter().take_while(|(v, _)| *v == value) {
                 match self.layouts[*index].probe(probe) {

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use ottoscope_flow::Transport;
+use ottoscope_flow::signature::number;
 
 use super::order::{Ordered, Piece, order};
 use super::{Messages, Open, Statistics, collect};
@@ -88,10 +89,7 @@ impl Framing {
         if field.len() > 8 || !self.fixed.iter().all(|(at, value)| bytes.get(*at) == Some(value)) {
             return None;
         }
-        let push = |n: u64, byte: &u8| n << 8 | u64::from(*byte);
-        let value =
-            if self.little { field.iter().rev().fold(0, push) } else { field.iter().fold(0, push) };
-        let total = value.checked_add_signed(self.add)?;
+        let total = number(field, self.little).checked_add_signed(self.add)?;
         (total >= self.needed() as u64 && total <= self.longest).then_some(total)
     }
 }

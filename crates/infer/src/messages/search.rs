@@ -7,6 +7,7 @@
 
 use hashbrown::HashMap;
 use ottoscope_flow::Transport;
+use ottoscope_flow::signature::number;
 
 use super::framed::Framing;
 use super::order::{Ordered, Piece, order};
@@ -212,7 +213,7 @@ fn adds(
     for piece in pieces.iter().filter(|piece| piece.skip == 0).take(4096) {
         let sample = samples.get(piece.packet as usize);
         let Some(bytes) = sample.head.get(span.clone()) else { continue };
-        let value = crate::propose::number(bytes, little);
+        let value = number(bytes, little);
         asked += 1;
         if value <= 1 << 24 {
             *seen.entry(sample.len as i64 - value as i64).or_insert(0) += 1;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use ottoscope_flow::signature::number;
+
 use super::Event;
 use crate::fields::command::response_offset;
 use crate::fields::{Field, Kind};
@@ -59,9 +61,7 @@ impl Reading {
     /// The opcode of one message as a request has it, and whether it is a response.
     pub fn read(&self, head: &[u8]) -> Option<(u64, bool)> {
         let bytes = head.get(self.opcode.clone()).filter(|bytes| bytes.len() <= 8)?;
-        let push = |n: u64, byte: &u8| n << 8 | u64::from(*byte);
-        let value =
-            if self.little { bytes.iter().rev().fold(0, push) } else { bytes.iter().fold(0, push) };
+        let value = number(bytes, self.little);
         let offset = self.response_offset;
         let above = match offset {
             0 => false,

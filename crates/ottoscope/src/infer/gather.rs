@@ -47,7 +47,7 @@ impl Source<'_> {
     ) -> anyhow::Result<S> {
         if self.captures.iter().any(|name| name == "-") {
             return Err(hinted(
-                "inference reads captures twice, which standard input cannot be",
+                "inference reads captures more than once, which standard input cannot be",
                 "save it to a file and name that",
             ));
         }

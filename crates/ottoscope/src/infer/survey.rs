@@ -21,6 +21,9 @@ use crate::input;
 /// Most names that are remembered of servers.
 const MOST_NAMES: usize = 500_000;
 
+/// Most names of one address; the oldest goes first.
+const MOST_OF_ADDRESS: usize = 16;
+
 /// Most distinct texts kept of one field for keywords.
 const MOST_TEXTS: usize = 500_000;
 
@@ -101,9 +104,12 @@ impl Source<'_> {
     /// The first reading.
     pub(crate) fn survey(&self, rules: &Rules, lab: Option<&Lab>) -> anyhow::Result<Survey> {
         let intervals = match lab {
-            Some(lab) => lab.intervals(&self.starts()?).map_err(|error| {
-                hinted(format!("the lab file: {error}"), "docs/guide/infer.md shows one")
-            })?,
+            Some(lab) => {
+                let starts = if lab.needs_captures() { self.starts()? } else { Vec::new() };
+                lab.intervals(&starts).map_err(|error| {
+                    hinted(format!("the lab file: {error}"), "docs/guide/infer.md shows one")
+                })?
+            }
             None => Vec::new(),
         };
         let config = Config { bins: false, segments: lab.is_some(), ..Config::default() };
@@ -209,9 +215,10 @@ impl Surveyor<'_> {
         }
         let names = self.names.entry(address).or_default();
         names.retain(|n| **n != *name);
-        if names.len() < 16 {
-            names.push(name.into());
+        if names.len() == MOST_OF_ADDRESS {
+            names.remove(0);
         }
+        names.push(name.into());
     }
 }
 

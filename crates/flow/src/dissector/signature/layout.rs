@@ -2,7 +2,7 @@
 
 use crate::dissector::{Match, Probe};
 use crate::model::Transport;
-use crate::signature::{Field, FieldKind, Signature};
+use crate::signature::{Field, FieldKind, Signature, number};
 
 /// Longest header of a layout, bytes.
 const MAX_HEADER: usize = 256;
@@ -37,12 +37,6 @@ pub(super) struct Header {
     pub(super) kind: &'static str,
     pub(super) opcode: Option<u64>,
     pub(super) sequence: Option<u64>,
-}
-
-/// Up to eight bytes as a number.
-pub(super) fn number(bytes: &[u8], little: bool) -> u64 {
-    let push = |n: u64, byte: &u8| n << 8 | u64::from(*byte);
-    if little { bytes.iter().rev().fold(0, push) } else { bytes.iter().fold(0, push) }
 }
 
 /// The values that a field may hold, none where it may hold any.

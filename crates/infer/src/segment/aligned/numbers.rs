@@ -91,9 +91,7 @@ impl Numbers {
 }
 
 fn number(row: &Row<'_>, start: usize, width: usize, little: bool) -> Option<u64> {
-    let bytes = row.head.get(start..start + width)?;
-    let add = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
-    Some(if little { bytes.iter().rev().fold(0, add) } else { bytes.iter().fold(0, add) })
+    Some(ottoscope_flow::signature::number(row.head.get(start..start + width)?, little))
 }
 
 fn judge(view: &View<'_>, start: usize, width: usize, little: bool) -> ([f32; FACTS], bool) {

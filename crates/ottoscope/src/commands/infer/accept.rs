@@ -10,10 +10,11 @@ use ottoscope_catalog::learned::{Change, Proposal, accept};
 use ottoscope_catalog::{Catalog, Severity};
 use ottoscope_store::Study;
 
-use super::args::AcceptArgs;
+use super::args::{AcceptArgs, PlaceArgs};
 use crate::hint::{hinted, stored};
 use crate::input;
 use crate::progress::say;
+use crate::report::results::replace;
 
 /// Runs the verb.
 pub(super) fn run(args: &AcceptArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -22,36 +23,29 @@ pub(super) fn run(args: &AcceptArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     let proposal = Proposal::parse(&name, &text).map_err(|error| {
         hinted(error.to_string(), "a proposal is a file of the catalogue: see docs/guide/infer.md")
     })?;
-    let place = Place { study: args.study.as_deref(), into: args.into.as_deref() };
-    let (catalog, target) = place.open(&proposal.file.app.id, &args.catalog)?;
-    Ok(match take_in(&proposal, &catalog, &target, args.yes, out)? {
+    let (catalog, target) = args.place.open(&proposal.file.app.id)?;
+    Ok(match take_in(&proposal, &catalog, &target, args.place.yes, out)? {
         Taken::Refused => ExitCode::FAILURE,
         Taken::Accepted | Taken::NothingNew => ExitCode::SUCCESS,
     })
 }
 
-/// Where accepted entries go.
-pub(super) struct Place<'a> {
-    pub(super) study: Option<&'a Path>,
-    pub(super) into: Option<&'a Path>,
-}
-
-impl Place<'_> {
+impl PlaceArgs {
     /// The catalogue as it is there, and the file that is added to.
-    pub(super) fn open(&self, app: &str, files: &[PathBuf]) -> anyhow::Result<(Catalog, PathBuf)> {
-        match (self.study, self.into) {
+    pub(super) fn open(&self, app: &str) -> anyhow::Result<(Catalog, PathBuf)> {
+        match (&self.study, &self.into) {
             (Some(study), _) => {
                 let study = Study::open(study).map_err(stored)?;
-                let catalog = input::study_catalog(&study, files)?;
+                let catalog = input::study_catalog(&study, &self.catalog)?;
                 let accepted = study.root().join(&study.config().catalog.accepted);
                 Ok((catalog, own_file(accepted, app)))
             }
             (None, Some(into)) => {
-                let mut files = files.to_vec();
-                if into.is_file() && !files.iter().any(|file| file == into) {
-                    files.push(into.to_owned());
+                let mut files = self.catalog.clone();
+                if into.is_file() && !files.contains(into) {
+                    files.push(into.clone());
                 }
-                Ok((input::catalog(&files)?, into.to_owned()))
+                Ok((input::catalog(&files)?, into.clone()))
             }
             (None, None) => Err(hinted(
                 "where is it accepted?",
@@ -153,11 +147,5 @@ pub(super) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).with_context(what)?;
     }
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written.with_context(what)
+    replace(path, text.as_bytes())
 }

@@ -49,15 +49,8 @@ pub(crate) struct FeedbackArgs {
     /// The app, as the catalogue calls it
     #[arg(long, value_name = "APP")]
     pub(crate) app: String,
-    /// Accept into this study's catalogue
-    #[arg(short, long, value_name = "STUDY", conflicts_with = "into")]
-    pub(crate) study: Option<PathBuf>,
-    /// Accept into this file
-    #[arg(long, value_name = "TOML")]
-    pub(crate) into: Option<PathBuf>,
-    /// Don't ask
-    #[arg(long)]
-    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// Most rounds
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) rounds: u32,
@@ -67,6 +60,20 @@ pub(crate) struct FeedbackArgs {
     /// Set a threshold, as in --set opcode-entropy=0.4
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
+}
+
+/// Where what is accepted goes.
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// Accept into this study's catalogue
+    #[arg(short, long, value_name = "STUDY", conflicts_with = "into")]
+    pub(crate) study: Option<PathBuf>,
+    /// Accept into this file, for --catalog
+    #[arg(long, value_name = "TOML")]
+    pub(crate) into: Option<PathBuf>,
+    /// Don't ask
+    #[arg(long)]
+    pub(crate) yes: bool,
     /// Further catalogue files
     #[arg(long, value_name = "TOML")]
     pub(crate) catalog: Vec<PathBuf>,
@@ -96,18 +103,8 @@ pub(crate) struct AcceptArgs {
     /// The proposal
     #[arg(value_name = "TOML")]
     pub(crate) proposal: PathBuf,
-    /// Into this study's catalogue
-    #[arg(short, long, value_name = "STUDY", conflicts_with = "into")]
-    pub(crate) study: Option<PathBuf>,
-    /// Into this file, for --catalog
-    #[arg(long, value_name = "TOML")]
-    pub(crate) into: Option<PathBuf>,
-    /// Don't ask
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Further catalogue files
-    #[arg(long, value_name = "TOML")]
-    pub(crate) catalog: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
 }
 
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use ottoscope_infer::segment::Aligned;
 use ottoscope_infer::walk;
 use ottoscope_store::Study;
 
-use super::accept::{Place, Taken, take_in};
+use super::accept::{Taken, take_in};
 use super::args::FeedbackArgs;
 use super::opcodes::Code;
 use super::{formats, opcodes, propose};
@@ -25,15 +25,14 @@ use crate::input;
 
 /// Runs the verb.
 pub(super) fn run(args: &FeedbackArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let study = match &args.study {
+    let study = match &args.place.study {
         Some(study) => Some(Study::open(study).map_err(stored)?),
         None => None,
     };
     let params = super::params(study.as_ref(), &args.set)?;
-    let place = Place { study: args.study.as_deref(), into: args.into.as_deref() };
     let stop = input::stop_flag();
     for round in 1..=args.rounds.max(1) {
-        let (catalog, target) = place.open(&args.app, &args.catalog)?;
+        let (catalog, target) = args.place.open(&args.app)?;
         input::known_app(&catalog, &args.app)?;
         let options = Options { stop: Arc::clone(&stop), ..Options::default() };
         let source = Source { captures: &args.captures, catalog: Arc::new(catalog), options };
@@ -96,7 +95,7 @@ pub(super) fn run(args: &FeedbackArgs, out: &mut dyn Write) -> anyhow::Result<Ex
             }
         }
         let proposal = Proposal::parse("the proposal", &propose::text(&file)?)?;
-        match take_in(&proposal, &source.catalog, &target, args.yes, out)? {
+        match take_in(&proposal, &source.catalog, &target, args.place.yes, out)? {
             Taken::Accepted => {}
             Taken::NothingNew => return Ok(ExitCode::SUCCESS),
             Taken::Refused => return Ok(ExitCode::FAILURE),
