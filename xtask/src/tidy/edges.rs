@@ -19,12 +19,14 @@ pub(crate) const CRATES: &[Crate] = &[
     Crate { folder: "flow", on: &["wire"] },
     Crate { folder: "catalog", on: &["flow"] },
     Crate { folder: "infer", on: &["flow"] },
+    Crate { folder: "media", on: &["wire", "flow"] },
+    Crate { folder: "learn", on: &[] },
     Crate { folder: "store", on: &["flow", "catalog"] },
     Crate { folder: "analysis", on: &["store"] },
     Crate { folder: "synth", on: &["wire"] },
     Crate {
         folder: "ottoscope",
-        on: &["wire", "flow", "catalog", "store", "infer", "analysis", "synth"],
+        on: &["wire", "flow", "catalog", "store", "infer", "media", "learn", "analysis", "synth"],
     },
 ];
 

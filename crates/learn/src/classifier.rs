@@ -1,0 +1,98 @@
+//! What every model can do.
+
+use std::path::Path;
+
+use crate::{LearnError, Rows};
+
+/// How to train.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fit {
+    /// Passes over the samples, at most.
+    pub epochs: u32,
+    /// Samples a step.
+    pub batch: usize,
+    /// Adam's step size.
+    pub rate: f32,
+    /// Passes without a better validation loss before training stops; 0 never stops early.
+    pub patience: u32,
+    /// Everything random comes from it.
+    pub seed: u64,
+    /// Threads.
+    pub threads: usize,
+    /// Whether classes weigh the same however many samples they have.
+    pub balance: bool,
+}
+
+impl Default for Fit {
+    /// The paper's: 100 epochs, step size 0.001; early stop is ours.
+    fn default() -> Self {
+        Fit {
+            epochs: 100,
+            batch: 128,
+            rate: 0.001,
+            patience: 10,
+            seed: 1,
+            threads: 1,
+            balance: false,
+        }
+    }
+}
+
+/// What one pass over the samples gave.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Epoch {
+    /// Passes so far, from 1.
+    pub number: u32,
+    /// Mean cross-entropy over the training samples, nats.
+    pub loss: f32,
+    /// Share of training samples right.
+    pub accuracy: f32,
+    /// The same two on the validation samples, where there are some.
+    pub validation: Option<(f32, f32)>,
+}
+
+/// Whether training goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Another pass.
+    Continue,
+    /// Keep what is learned and stop.
+    Stop,
+}
+
+/// A way to tell classes apart.
+pub trait Classifier: Send + Sync {
+    /// Its name on the command line and in tables.
+    fn name(&self) -> &'static str;
+
+    /// Learns from `train`; `validation` only decides when to stop and which pass to keep.
+    /// `watch` is called after each pass, once for models that have no passes.
+    ///
+    /// # Errors
+    /// One class or none in `train`, a loss that is not a number, too little memory.
+    fn fit(
+        &mut self,
+        train: Rows<'_>,
+        validation: Rows<'_>,
+        how: &Fit,
+        watch: &mut dyn FnMut(&Epoch) -> Control,
+    ) -> Result<Vec<Epoch>, LearnError>;
+
+    /// Probability of each class for each sample, row-major, `rows.len() * classes` values.
+    fn predict(&self, rows: Rows<'_>, threads: usize) -> Vec<f32>;
+
+    /// Writes what was learned: safetensors.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    fn save(&self, path: &Path) -> Result<(), LearnError>;
+
+    /// Reads what [`Classifier::save`] wrote, checking names and shapes.
+    ///
+    /// # Errors
+    /// When it is not this model's file.
+    fn load(&mut self, path: &Path) -> Result<(), LearnError>;
+
+    /// Bytes of what was learned.
+    fn size(&self) -> usize;
+}

@@ -1,0 +1,56 @@
+//! What can be wrong with samples, models and files.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why something could not be learned or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LearnError {
+    /// Columns whose lengths disagree.
+    #[error("{bytes} bytes are not {labels} samples of {width} bytes")]
+    Shape {
+        /// Bytes of all samples.
+        bytes: usize,
+        /// Labels.
+        labels: usize,
+        /// Bytes of a sample.
+        width: usize,
+    },
+    /// A label beyond the classes.
+    #[error("label {label} names none of {classes} classes")]
+    Label {
+        /// The label.
+        label: u16,
+        /// Classes there are.
+        classes: usize,
+    },
+    /// Training needs two classes.
+    #[error("only {found} class with samples: nothing to tell apart")]
+    Classes {
+        /// Classes that have samples.
+        found: usize,
+    },
+    /// Training diverged.
+    #[error("the loss is no number any more after {epoch} epochs: try a smaller --rate")]
+    Diverged {
+        /// Passes that went well.
+        epoch: u32,
+    },
+    /// A file that is not what it should be.
+    #[error("{}: {what}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The disk refused.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}

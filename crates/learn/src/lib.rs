@@ -1,0 +1,14 @@
+//! Learns to classify encrypted traffic.
+//!
+//! For whoever has labelled samples of traffic (the OTT voice paper). First bytes of sessions and
+//! flows come in as a [`Dataset`]; trained models, their scores and what those scores are worth
+//! go out. It opens no captures and no tables, and it never scores a model on what it was
+//! trained on without saying so.
+
+pub mod classifier;
+pub mod dataset;
+pub mod error;
+
+pub use classifier::{Classifier, Control, Epoch, Fit};
+pub use dataset::{Dataset, Rows};
+pub use error::LearnError;

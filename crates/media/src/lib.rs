@@ -1,0 +1,10 @@
+//! Follows calls down to their pictures.
+//!
+//! For whoever has packets of a video call. Datagrams and stream bytes of flows come in, frames
+//! with what the network did to them go out, and from frames pictures and files that players
+//! open. It opens no captures, and a picture that the network damaged is never passed off as
+//! one that arrived whole.
+
+pub mod frame;
+
+pub use frame::{Frame, FrameHeader, FrameState, Reason};
