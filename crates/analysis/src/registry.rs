@@ -58,6 +58,7 @@ macro_rules! folder {
 pub static ALL: &[Analysis] = &[
     folder!("users-volume", "Users and volume", query "query.sql", figures "figure.toml"),
     folder!("services", "Services and tasks", query "query.sql", figures "figure.toml"),
+    folder!("tasks", "Tasks by opcode", query "query.sql", figures "figure.toml"),
     folder!("volume-share", "Volume and flows by content", query "query.sql", figures "figure.toml"),
     folder!("traffic", "Traffic over time", operator analyses::traffic::run),
     folder!("flow-cdf", "Flow sizes and durations", operator analyses::flow_cdf::run),

@@ -93,11 +93,12 @@ impl Scope {
 }
 
 /// The rows of a table that lie in the window, and the folders that may hold them. Tables of
-/// spans (users, captures) keep what overlaps it.
+/// spans (users, captures) keep what overlaps it; tables without times are kept whole.
 fn window(params: &Params, table: &TableInfo) -> Option<Expr> {
     let time = |ns: i64| lit(ScalarValue::TimestampNanosecond(Some(ns), Some("UTC".into())));
     let spans = matches!(table.name, "users" | "captures");
     let at = table.time.unwrap_or("first");
+    table.position(at)?;
     let mut parts = Vec::new();
     if let Some(from) = params.from {
         parts.push(col(if spans { "last" } else { at }).gt_eq(time(from)));

@@ -370,6 +370,21 @@ impl Catalog {
         })
     }
 
+    /// Every opcode that means something, with the signature whose opcode it is.
+    pub fn tasks_of_opcodes(&self) -> impl Iterator<Item = (&SignatureRule, u64, &TaskRule)> {
+        self.signatures.iter().flat_map(move |signature| {
+            let id: &str = &signature.layout.id;
+            let tasks = self.by_id.get(&signature.app).and_then(|&app| self.tasks.get(app));
+            let mut codes: Vec<u64> =
+                tasks.into_iter().flatten().filter_map(|t| t.opcode).collect();
+            codes.sort_unstable();
+            codes.dedup();
+            codes.into_iter().filter_map(move |code| {
+                self.task_of_opcode(id, code).map(|task| (signature, code, task))
+            })
+        })
+    }
+
     /// What a request's path means at one of the app's hosts: the longest prefix wins.
     pub fn task_of_url(&self, app: &str, path: &str) -> Option<&TaskRule> {
         let tasks = self.tasks.get(*self.by_id.get(app)?)?;

@@ -1,5 +1,6 @@
-//! The label pass: tables and catalogue in, `labels` and `users` out. It needs no captures and
-//! can be run again whenever the catalogue has changed; only its own two tables are replaced.
+//! The label pass: tables and catalogue in, `labels`, `tasks` and `users` out. It needs no
+//! captures and can be run again whenever the catalogue has changed; only its own three tables
+//! are replaced.
 
 mod views;
 mod walk;
@@ -21,7 +22,7 @@ use crate::merge::Merged;
 use crate::replace;
 use crate::study::{Study, StudyLock};
 use crate::table::Table;
-use crate::tables::{Flows, LabelRow, Labels, Users};
+use crate::tables::{Flows, LabelRow, Labels, TaskRow, Tasks, Users};
 use crate::users::{Activity, Sessions};
 use crate::writer::TableWriter;
 use views::{ClientView, PlaceView, UseView};
@@ -83,7 +84,9 @@ pub fn label(
     let folder = replace::begin(&tables, Labels::INFO.name)?;
     let labels = TableWriter::<Labels>::new(&folder, names.clone(), options.clone());
     let folder = replace::begin(&tables, Users::INFO.name)?;
-    let users = TableWriter::<Users>::new(&folder, names.clone(), options);
+    let users = TableWriter::<Users>::new(&folder, names.clone(), options.clone());
+    let folder = replace::begin(&tables, Tasks::INFO.name)?;
+    tasks(&catalog, TableWriter::<Tasks>::new(&folder, names.clone(), options))?;
 
     // Users need nothing of the labels: both at once.
     let (summary, sessions) = std::thread::scope(|scope| {
@@ -95,7 +98,24 @@ pub fn label(
     summary.sessions = sessions?;
     replace::commit(&tables, Labels::INFO.name)?;
     replace::commit(&tables, Users::INFO.name)?;
+    replace::commit(&tables, Tasks::INFO.name)?;
     Ok(summary)
+}
+
+/// What the catalogue knows of opcodes, beside the messages that carry them.
+fn tasks(catalog: &Catalog, mut table: TableWriter<Tasks>) -> Result<()> {
+    for (signature, opcode, task) in catalog.tasks_of_opcodes() {
+        table.append(&TaskRow {
+            protocol: &signature.layout.id,
+            opcode,
+            app: &signature.app,
+            service: signature.service.as_deref(),
+            task: &task.name,
+            task_group: task.group.as_deref(),
+        })?;
+    }
+    table.finish()?;
+    Ok(())
 }
 
 /// Joins flows to users' sessions; returns how many there are. Where the clients of all flows

@@ -8,6 +8,7 @@ mod flows;
 mod labels;
 mod messages;
 mod rtp;
+mod tasks;
 mod users;
 
 pub use anomalies::{Anomalies, AnomalyBuilder, AnomalyColumns, AnomalyRow};
@@ -18,6 +19,7 @@ pub use flows::{FlowBuilder, FlowColumns, FlowRow, Flows};
 pub use labels::{LabelBuilder, LabelColumns, LabelRow, Labels};
 pub use messages::{MessageBuilder, MessageColumns, MessageRow, Messages};
 pub use rtp::{Rtp, RtpBuilder, RtpColumns, RtpRow};
+pub use tasks::{TaskBuilder, TaskColumns, TaskRow, Tasks};
 pub use users::{UserBuilder, UserColumns, UserRow, Users};
 
 use crate::table::{Table, TableInfo};
@@ -29,6 +31,7 @@ pub static ALL: &[TableInfo] = &[
     Labels::INFO,
     Dns::INFO,
     Messages::INFO,
+    Tasks::INFO,
     Rtp::INFO,
     Bins::INFO,
     Anomalies::INFO,

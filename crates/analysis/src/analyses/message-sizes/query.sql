@@ -2,9 +2,10 @@
 -- title: Request and response sizes
 -- denominator: means are over messages of the flows labelled with the application; a request goes from the client to the server
 WITH named AS (
-    SELECT f.app, coalesce(f.task, f.service, 'none') AS task, m.protocol, m.direction, m.bytes, f.client
+    SELECT f.app, coalesce(t.task, f.task, f.service, 'none') AS task, m.protocol, m.direction, m.bytes, f.client
     FROM messages m JOIN (SELECT flow, app, service, task, client FROM labelled_flows WHERE app = coalesce($app, app)) f
       ON f.flow = m.flow
+    LEFT JOIN tasks t ON t.protocol = m.protocol AND t.opcode = m.opcode
 )
 SELECT app, task, protocol, count(DISTINCT client) AS users,
        count(*) FILTER (WHERE direction = 'up') AS requests,
