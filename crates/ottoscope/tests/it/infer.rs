@@ -1,13 +1,14 @@
 //! From packets of a protocol that is not told to its format, signature and tasks: labs whose
 //! truth is known.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ottoscope_synth::JsonLines;
 use ottoscope_synth::lab::{self, Lab, to_toml};
 use serde_json::Value as Json;
 
-use crate::support::{fails, ottoscope, succeeds};
+use crate::support::{fails, ottoscope, query, succeeds};
 
 /// A lab's capture and notes in a folder of their own, and the truth.
 struct Made {
@@ -136,6 +137,31 @@ fn opcodes_get_the_tasks_of_the_notes() {
     let users = layout.opcodes.iter().filter(|o| o.origins.contains(&lab::Origin::User));
     assert!(right >= users.count(), "{found:?}");
     assert!(found.iter().any(|(_, task, _)| task.starts_with("periodic, every 30")), "{found:?}");
+}
+
+/// One flow carries many tasks: a study tells them apart message by message.
+#[test]
+fn a_study_counts_the_tasks_that_were_done() {
+    let made = make("w-tcp", 11);
+    let study = made.folder.path().join("study");
+    succeeds(&["run", "--no-report", text(&made.capture), "-o", text(&study)]);
+    let mut expected: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    for message in made.truth.iter().filter(|row| row["row"] == "message") {
+        let (messages, bytes) = expected.entry(message["opcode"].as_u64().unwrap()).or_default();
+        *messages += 1;
+        *bytes += message["bytes"].as_u64().unwrap();
+    }
+    assert!(expected.len() > 20, "{}", expected.len());
+    let found = query(
+        &study,
+        "SELECT opcode, count(*), sum(bytes) FROM messages WHERE opcode IS NOT NULL \
+         GROUP BY opcode ORDER BY opcode",
+    );
+    let expected: Vec<String> =
+        expected.iter().map(|(code, (n, bytes))| format!("{code},{n},{bytes}")).collect();
+    assert_eq!(found, expected);
+    let tasks = succeeds(&["analyse", "run", "tasks", "-s", text(&study)]);
+    assert!(tasks.contains("send picture") && tasks.contains("unknown"), "{tasks}");
 }
 
 #[test]
