@@ -121,28 +121,20 @@ impl Catalog {
     /// Where a file can't be read, is not the catalogue's TOML, or holds an entry that makes no
     /// sense.
     pub fn load(builtin: bool, paths: &[PathBuf]) -> Result<Self, CatalogError> {
-        let mut texts: Vec<(String, String)> = Vec::new();
-        if builtin {
-            texts.extend(builtin::files().iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())));
-        }
-        for path in paths {
-            for file in files_at(path)? {
-                let text = fs::read_to_string(&file)
-                    .map_err(|source| CatalogError::Read { path: file.clone(), source })?;
-                texts.push((file.display().to_string(), text));
-            }
-        }
-        Catalog::from_texts(&texts)
+        Catalog::from_texts(&texts(builtin, paths, None)?)
     }
 
-    /// The shipped apps with one more file, as name and text.
+    /// As [`Catalog::load`], once the file `path` holds `text`.
     ///
     /// # Errors
     /// As [`Catalog::load`].
-    pub fn builtin_and(name: &str, text: &str) -> Result<Self, CatalogError> {
-        let mut texts = builtin::files().to_vec();
-        texts.push((name, text));
-        Catalog::from_texts(&texts)
+    pub fn load_with(
+        builtin: bool,
+        paths: &[PathBuf],
+        path: &Path,
+        text: &str,
+    ) -> Result<Self, CatalogError> {
+        Catalog::from_texts(&texts(builtin, paths, Some((path, text)))?)
     }
 
     /// From names and texts of files.
@@ -426,6 +418,31 @@ impl Catalog {
 
 /// Stands for the `*` of a certificate: no real label is written so.
 const WILDCARD: &str = "_any_";
+
+/// Names and texts of the shipped files and those at `paths`; `instead` stands for what its file
+/// holds, and comes last where none of `paths` is it.
+fn texts(
+    builtin: bool,
+    paths: &[PathBuf],
+    mut instead: Option<(&Path, &str)>,
+) -> Result<Vec<(String, String)>, CatalogError> {
+    let mut texts: Vec<(String, String)> = Vec::new();
+    if builtin {
+        texts.extend(builtin::files().iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())));
+    }
+    for path in paths {
+        for file in files_at(path)? {
+            let text = match instead.take_if(|(path, _)| *path == file) {
+                Some((_, text)) => text.to_owned(),
+                None => fs::read_to_string(&file)
+                    .map_err(|source| CatalogError::Read { path: file.clone(), source })?,
+            };
+            texts.push((file.display().to_string(), text));
+        }
+    }
+    texts.extend(instead.map(|(path, text)| (path.display().to_string(), text.to_owned())));
+    Ok(texts)
+}
 
 /// The file itself, or the TOML files of a folder in order of their names.
 fn files_at(path: &Path) -> Result<Vec<PathBuf>, CatalogError> {

@@ -83,6 +83,30 @@ fn later_files_add_replace_or_start_anew() {
 }
 
 #[test]
+fn a_file_can_be_tried_before_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let app = |id: &str, host: &str| {
+        format!(
+            "[app]\nid = \"{id}\"\nname = \"{id}\"\n[[name]]\npattern = \"{host}\"\nsource = \"s\"\n"
+        )
+    };
+    let accepted = file("accepted.toml", &app("a", "old.example"));
+    let files = [accepted.clone(), file("other.toml", &app("b", "new.example"))];
+    let tried = Catalog::load_with(false, &files, &accepted, &app("a", "new.example")).unwrap();
+    assert!(tried.lookup_name("old.example").is_none());
+    assert!(tried.check().iter().any(|f| f.app == "a, b"), "{:?}", tried.check());
+    assert!(!Catalog::load(false, &files).unwrap().check().iter().any(|f| f.app == "a, b"));
+    let beside = folder.path().join("not-yet.toml");
+    let tried = Catalog::load_with(false, &files, &beside, &app("c", "c.example")).unwrap();
+    assert_eq!(&*tried.lookup_name("c.example").unwrap().app, "c");
+}
+
+#[test]
 fn two_apps_that_claim_one_name_are_found() {
     let files = [
         (

@@ -87,9 +87,18 @@ pub(crate) fn known_app(catalog: &Catalog, id: &str) -> anyhow::Result<()> {
     Err(hinted(format!("no app named `{id}`"), format!("there are: {}", known.join(", "))))
 }
 
-/// The catalogue as the study wants it, with `files` on top. A pattern that matches nothing is
-/// fine: the template names folders that may not exist yet.
+/// The catalogue as the study wants it, with `files` on top.
 pub(crate) fn study_catalog(study: &Study, files: &[PathBuf]) -> anyhow::Result<Catalog> {
+    let (builtin, paths) = study_files(study, files)?;
+    Ok(Catalog::load(builtin, &paths)?)
+}
+
+/// Whether a study wants the shipped apps, and the files that it adds to them, with `files` last.
+/// A pattern that matches nothing is fine: the template names folders that may not exist yet.
+pub(crate) fn study_files(
+    study: &Study,
+    files: &[PathBuf],
+) -> anyhow::Result<(bool, Vec<PathBuf>)> {
     let wanted = &study.config().catalog;
     let mut paths = Vec::new();
     let mut builtin = false;
@@ -107,7 +116,7 @@ pub(crate) fn study_catalog(study: &Study, files: &[PathBuf]) -> anyhow::Result<
         }
     }
     paths.extend_from_slice(files);
-    Ok(Catalog::load(builtin, &paths)?)
+    Ok((builtin, paths))
 }
 
 /// The interface that the arguments name, when they are one word that is no file and the

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
@@ -114,19 +114,14 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-/// Writes where fields of each message begin and, where `typed`, what they hold; behind what is
-/// there where `append` says so.
+/// Where fields of each message begin and, where `typed`, what they hold: a line a message, added
+/// to `out`.
 pub(crate) fn write(
-    path: &Path,
+    out: &mut Vec<u8>,
     found: &Inference,
     typed: bool,
-    append: bool,
     name: impl Fn(usize) -> Json,
 ) -> anyhow::Result<()> {
-    let what = || format!("cannot write {}", path.display());
-    let mut open = File::options();
-    open.create(true).write(true).append(append).truncate(!append);
-    let mut out = BufWriter::new(open.open(path).with_context(what)?);
     let samples = &found.messages;
     let mut format_of = vec![None; samples.len()];
     for format in &found.formats {
@@ -150,8 +145,8 @@ pub(crate) fn write(
                 json!({ "id": name(index), "boundaries": boundaries })
             }
         };
-        serde_json::to_writer(&mut out, &line).with_context(what)?;
-        out.write_all(b"\n").with_context(what)?;
+        serde_json::to_writer(&mut *out, &line)?;
+        out.push(b'\n');
     }
-    out.flush().with_context(what)
+    Ok(())
 }

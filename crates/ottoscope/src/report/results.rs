@@ -109,6 +109,11 @@ fn provenance(study: &Path, answer: &Answer) -> anyhow::Result<serde_json::Value
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let named = || format!("cannot write {}", path.display());
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        // A pipe or a device has no old content to keep.
+        return fs::write(path, bytes).with_context(named);
+    }
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let beside = path.with_file_name(name);
@@ -117,5 +122,5 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         // Best effort: what matters is the error below.
         let _ = fs::remove_file(&beside);
     }
-    written.with_context(|| format!("cannot write {}", path.display()))
+    written.with_context(named)
 }

@@ -23,29 +23,46 @@ pub(super) fn run(args: &AcceptArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     let proposal = Proposal::parse(&name, &text).map_err(|error| {
         hinted(error.to_string(), "a proposal is a file of the catalogue: see docs/guide/infer.md")
     })?;
-    let (catalog, target) = args.place.open(&proposal.file.app.id)?;
-    Ok(match take_in(&proposal, &catalog, &target, args.place.yes, out)? {
+    let place = args.place.open(&proposal.file.app.id)?;
+    Ok(match take_in(&proposal, &place, &place.catalog()?, args.place.yes, out)? {
         Taken::Refused => ExitCode::FAILURE,
         Taken::Accepted | Taken::NothingNew => ExitCode::SUCCESS,
     })
 }
 
+/// Where proposals are accepted.
+pub(super) struct Place {
+    /// Whether the shipped apps are part of the catalogue there.
+    builtin: bool,
+    /// Its other files.
+    files: Vec<PathBuf>,
+    /// The file that is added to.
+    target: PathBuf,
+}
+
+impl Place {
+    /// The catalogue as it is there.
+    pub(super) fn catalog(&self) -> anyhow::Result<Catalog> {
+        Ok(Catalog::load(self.builtin, &self.files)?)
+    }
+}
+
 impl PlaceArgs {
-    /// The catalogue as it is there, and the file that is added to.
-    pub(super) fn open(&self, app: &str) -> anyhow::Result<(Catalog, PathBuf)> {
+    /// The place for proposals about `app`.
+    pub(super) fn open(&self, app: &str) -> anyhow::Result<Place> {
         match (&self.study, &self.into) {
             (Some(study), _) => {
                 let study = Study::open(study).map_err(stored)?;
-                let catalog = input::study_catalog(&study, &self.catalog)?;
+                let (builtin, files) = input::study_files(&study, &self.catalog)?;
                 let accepted = study.root().join(&study.config().catalog.accepted);
-                Ok((catalog, own_file(accepted, app)))
+                Ok(Place { builtin, files, target: own_file(accepted, app) })
             }
             (None, Some(into)) => {
                 let mut files = self.catalog.clone();
                 if into.is_file() && !files.contains(into) {
                     files.push(into.clone());
                 }
-                Ok((input::catalog(&files)?, into.clone()))
+                Ok(Place { builtin: true, files, target: into.clone() })
             }
             (None, None) => Err(hinted(
                 "where is it accepted?",
@@ -66,8 +83,8 @@ pub(super) enum Taken {
 /// Shows what a proposal changes and, once that is wanted, changes it.
 pub(super) fn take_in(
     proposal: &Proposal,
+    place: &Place,
     catalog: &Catalog,
-    target: &Path,
     yes: bool,
     out: &mut dyn Write,
 ) -> anyhow::Result<Taken> {
@@ -79,6 +96,7 @@ pub(super) fn take_in(
         writeln!(out, "nothing to accept: the catalogue has all of it")?;
         return Ok(Taken::NothingNew);
     }
+    let target = &place.target;
     let old = match fs::read_to_string(target) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -88,7 +106,7 @@ pub(super) fn take_in(
     };
     let shown = target.display().to_string();
     let new = accept(&shown, old.as_deref(), proposal)?;
-    doubts(catalog, target, &new)?;
+    doubts(place, catalog, &new)?;
     if !yes && !asked(out, &shown)? {
         writeln!(out, "nothing was changed")?;
         return Ok(Taken::Refused);
@@ -108,9 +126,10 @@ fn own_file(accepted: PathBuf, app: &str) -> PathBuf {
 }
 
 /// Says what is doubtful of the catalogue with the new entries, and refuses what it can't hold.
-fn doubts(catalog: &Catalog, target: &Path, new: &str) -> anyhow::Result<()> {
+fn doubts(place: &Place, catalog: &Catalog, new: &str) -> anyhow::Result<()> {
     let before: Vec<String> = catalog.check().iter().map(ToString::to_string).collect();
-    for finding in Catalog::builtin_and(&target.display().to_string(), new)?.check() {
+    let target = &place.target;
+    for finding in Catalog::load_with(place.builtin, &place.files, target, new)?.check() {
         let text = finding.to_string();
         if before.contains(&text) {
             continue;

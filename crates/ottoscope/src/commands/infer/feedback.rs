@@ -32,7 +32,8 @@ pub(super) fn run(args: &FeedbackArgs, out: &mut dyn Write) -> anyhow::Result<Ex
     let params = super::params(study.as_ref(), &args.set)?;
     let stop = input::stop_flag();
     for round in 1..=args.rounds.max(1) {
-        let (catalog, target) = args.place.open(&args.app)?;
+        let place = args.place.open(&args.app)?;
+        let catalog = place.catalog()?;
         input::known_app(&catalog, &args.app)?;
         let options = Options { stop: Arc::clone(&stop), ..Options::default() };
         let source = Source { captures: &args.captures, catalog: Arc::new(catalog), options };
@@ -95,7 +96,7 @@ pub(super) fn run(args: &FeedbackArgs, out: &mut dyn Write) -> anyhow::Result<Ex
             }
         }
         let proposal = Proposal::parse("the proposal", &propose::text(&file)?)?;
-        match take_in(&proposal, &source.catalog, &target, args.place.yes, out)? {
+        match take_in(&proposal, &place, &source.catalog, args.place.yes, out)? {
             Taken::Accepted => {}
             Taken::NothingNew => return Ok(ExitCode::SUCCESS),
             Taken::Refused => return Ok(ExitCode::FAILURE),

@@ -23,6 +23,7 @@ use crate::infer::select::Verdict;
 use crate::infer::story::{Step, count};
 use crate::infer::survey::Survey;
 use crate::input;
+use crate::report::results::replace;
 
 /// What the steps found so far.
 pub(super) struct Walk<'a> {
@@ -38,6 +39,8 @@ pub(super) struct Walk<'a> {
     /// Whether there is anything to go on with.
     pub(super) structured: bool,
     pub(super) proposal: Option<File>,
+    /// Lines for `--boundaries`.
+    boundaries: Vec<u8>,
 }
 
 impl<'a> Walk<'a> {
@@ -63,9 +66,18 @@ impl<'a> Walk<'a> {
             Types::Ours => Rules::Typed,
             Types::Paper => Rules::Paper,
         };
-        let (steps, structured, proposal) = (Vec::new(), false, None);
-        let mut walk =
-            Walk { args, upto, name, params, method, rules, steps, structured, proposal };
+        let mut walk = Walk {
+            args,
+            upto,
+            name,
+            params,
+            method,
+            rules,
+            steps: Vec::new(),
+            structured: false,
+            proposal: None,
+            boundaries: Vec::new(),
+        };
         let files = &args.traffic.catalog;
         let catalog = match &study {
             Some(study) => input::study_catalog(study, files)?,
@@ -77,6 +89,9 @@ impl<'a> Walk<'a> {
         match &args.traffic.messages {
             Some(path) => walk.messages(path)?,
             None => walk.captures(catalog)?,
+        }
+        if let Some(path) = &args.boundaries {
+            replace(path, &walk.boundaries)?;
         }
         Ok(walk)
     }
@@ -172,9 +187,8 @@ impl<'a> Walk<'a> {
         self.steps.push(formats::segment(samples, &found, transport, self.method, &self.params));
         self.steps.push(formats::messages(samples, &found, transport));
         self.steps.push(formats::fields(&found, transport));
-        if let Some(path) = &self.args.boundaries {
-            let append = self.steps.iter().filter(|step| step.id == "segment").count() > 1;
-            lines::write(path, &found, self.upto != "segment", append, name)?;
+        if self.args.boundaries.is_some() {
+            lines::write(&mut self.boundaries, &found, self.upto != "segment", name)?;
         }
         let code = Code { sources: &self.args.source, urls: &self.args.url };
         let (step, tasks) = opcodes::step(&found, survey, &code, &self.params)?;
