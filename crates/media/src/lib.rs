@@ -6,5 +6,7 @@
 //! one that arrived whole.
 
 pub mod frame;
+pub mod quality;
 
 pub use frame::{Frame, FrameHeader, FrameState, Reason};
+pub use quality::Quality;
