@@ -6,5 +6,6 @@
 //! one that arrived whole.
 
 pub mod frame;
+pub mod qq;
 
 pub use frame::{Frame, FrameHeader, FrameState, Reason};
