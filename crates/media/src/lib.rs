@@ -7,6 +7,7 @@
 
 pub mod frame;
 pub mod quality;
+pub mod qq;
 
 pub use frame::{Frame, FrameHeader, FrameState, Reason};
 pub use quality::Quality;

@@ -61,6 +61,10 @@ impl<'a> Cursor<'a> {
         Ok(self.uint::<4>()? as u32)
     }
 
+    pub(crate) fn u40(&mut self) -> Result<u64, WireError> {
+        self.uint::<5>()
+    }
+
     pub(crate) fn u48(&mut self) -> Result<u64, WireError> {
         self.uint::<6>()
     }

@@ -34,6 +34,9 @@ pub enum Layer {
     Socks,
     Mmtls,
     WeChat,
+    QqVideo,
+    Oicq,
+    Vp8,
     Signature,
 }
 
@@ -68,6 +71,9 @@ impl Layer {
             Layer::Socks => "socks",
             Layer::Mmtls => "mmtls",
             Layer::WeChat => "wechat",
+            Layer::QqVideo => "qq-video",
+            Layer::Oicq => "oicq",
+            Layer::Vp8 => "vp8",
             Layer::Signature => "signature",
         }
     }

@@ -17,7 +17,9 @@ pub mod http;
 mod ip;
 pub mod ja;
 mod link;
+pub mod oicq;
 pub mod packet;
+pub mod qq_video;
 pub mod quic;
 pub mod rtcp;
 pub mod rtp;
@@ -26,6 +28,7 @@ pub mod stun;
 pub mod tls;
 mod transport;
 mod tunnel;
+pub mod vp8;
 pub mod wechat;
 pub mod xmpp;
 

@@ -12,6 +12,7 @@ pub mod hellos;
 pub mod http;
 pub mod media;
 pub mod mmtls;
+pub mod qq_video;
 pub mod quic;
 pub mod rtp;
 pub mod rtp_stream;
