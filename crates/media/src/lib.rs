@@ -6,5 +6,9 @@
 //! one that arrived whole.
 
 pub mod frame;
+pub mod ivf;
+pub mod picture;
+pub mod vp8;
 
 pub use frame::{Frame, FrameHeader, FrameState, Reason};
+pub use picture::Picture;
