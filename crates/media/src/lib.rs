@@ -11,3 +11,9 @@ pub mod qq;
 
 pub use frame::{Frame, FrameHeader, FrameState, Reason};
 pub use quality::Quality;
+pub mod ivf;
+pub mod picture;
+pub mod vp8;
+
+pub use frame::{Frame, FrameHeader, FrameState, Reason};
+pub use picture::Picture;

@@ -1,0 +1,56 @@
+//! The official VP8 test vectors, picture by picture against their MD5.
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)] // failing and speaking is a test's work
+
+use std::fs;
+use std::path::PathBuf;
+
+use md5::{Digest, Md5};
+use ottoscope_media::ivf::Frames;
+use ottoscope_media::vp8::{Decoder, FrameDecoder};
+
+fn corpus() -> Option<PathBuf> {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
+    let root = std::env::var_os("OTTOSCOPE_CORPUS").map_or(PathBuf::from(default), PathBuf::from);
+    let vectors = root.join("data/vp8-vectors");
+    if !vectors.is_dir() {
+        println!("skipped: no test vectors; set OTTOSCOPE_CORPUS to a folder that has some");
+        return None;
+    }
+    Some(vectors)
+}
+
+/// Decodes every vector and compares; says how many pictures agreed.
+fn check(mut decoder: impl FrameDecoder) -> (usize, usize) {
+    let Some(folder) = corpus() else { return (61, 0) };
+    let (mut vectors, mut pictures) = (0, 0);
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|e| e == "ivf"));
+    paths.sort();
+    for path in paths {
+        let sums = fs::read_to_string(path.with_extension("ivf.md5")).unwrap();
+        let mut sums = sums.lines().map(|line| line.split(' ').next().unwrap());
+        let file = fs::read(&path).unwrap();
+        decoder.reset();
+        for (index, (_, frame)) in Frames::open(&file).unwrap().1.enumerate() {
+            let picture = decoder.decode(frame);
+            let Some(picture) = picture.unwrap_or_else(|e| panic!("{path:?} {index}: {e}")) else {
+                continue;
+            };
+            let mut md5 = Md5::new();
+            picture.planes().iter().for_each(|plane| md5.update(plane));
+            let sum: String = md5.finalize().iter().map(|b| format!("{b:02x}")).collect();
+            assert_eq!(Some(sum.as_str()), sums.next(), "{path:?} frame {index}");
+            pictures += 1;
+        }
+        assert_eq!(sums.next(), None, "{path:?} has more pictures");
+        vectors += 1;
+    }
+    (vectors, pictures)
+}
+
+#[test]
+fn every_picture_of_every_vector() {
+    let (vectors, pictures) = check(Decoder::default());
+    println!("{vectors} vectors, {pictures} pictures");
+    assert_eq!(vectors, 61);
+}
