@@ -67,6 +67,7 @@ pub static ALL: &[Analysis] = &[
     folder!("message-sizes", "Message sizes", query "query.sql"),
     folder!("throughput", "Throughput of large flows", operator analyses::throughput::run),
     folder!("server-rtt", "Round trips to servers", operator analyses::server_rtt::run),
+    folder!("video-quality", "Video of calls", query "query.sql"),
     folder!("protocols", "Protocols", query "query.sql", figures "figure.toml"),
     folder!("evidence", "Evidence of the labels", query "query.sql", figures "figure.toml"),
 ];

@@ -6,14 +6,13 @@
 //! one that arrived whole.
 
 pub mod frame;
-pub mod quality;
 pub mod qq;
+pub mod quality;
 
-pub use frame::{Frame, FrameHeader, FrameState, Reason};
-pub use quality::Quality;
 pub mod ivf;
 pub mod picture;
 pub mod vp8;
 
 pub use frame::{Frame, FrameHeader, FrameState, Reason};
 pub use picture::Picture;
+pub use quality::Quality;

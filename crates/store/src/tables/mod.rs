@@ -5,22 +5,26 @@ mod bins;
 mod captures;
 mod dns;
 mod flows;
+mod frames;
 mod labels;
 mod messages;
 mod rtp;
 mod tasks;
 mod users;
+mod video;
 
 pub use anomalies::{Anomalies, AnomalyBuilder, AnomalyColumns, AnomalyRow};
 pub use bins::{BinBuilder, BinColumns, BinRow, Bins};
 pub use captures::{CaptureBuilder, CaptureColumns, CaptureRow, Captures};
 pub use dns::{Dns, DnsBuilder, DnsColumns, DnsRow};
 pub use flows::{FlowBuilder, FlowColumns, FlowRow, Flows};
+pub use frames::{FrameBuilder, FrameColumns, FrameRow, Frames};
 pub use labels::{LabelBuilder, LabelColumns, LabelRow, Labels};
 pub use messages::{MessageBuilder, MessageColumns, MessageRow, Messages};
 pub use rtp::{Rtp, RtpBuilder, RtpColumns, RtpRow};
 pub use tasks::{TaskBuilder, TaskColumns, TaskRow, Tasks};
 pub use users::{UserBuilder, UserColumns, UserRow, Users};
+pub use video::{Video, VideoBuilder, VideoColumns, VideoRow};
 
 use crate::table::{Table, TableInfo};
 
@@ -33,6 +37,8 @@ pub static ALL: &[TableInfo] = &[
     Messages::INFO,
     Tasks::INFO,
     Rtp::INFO,
+    Video::INFO,
+    Frames::INFO,
     Bins::INFO,
     Anomalies::INFO,
     Users::INFO,
