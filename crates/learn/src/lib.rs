@@ -17,7 +17,16 @@ pub mod masks;
 pub mod samples;
 pub mod split;
 
+pub mod evaluate;
+pub mod score;
+
+pub mod forge;
+pub mod leaks;
+pub mod rivals;
+
 mod engine;
+#[cfg(test)]
+mod testing;
 mod whole;
 
 pub use classifier::{Classifier, Control, Epoch, Fit};
