@@ -17,6 +17,7 @@ mod index;
 mod key;
 pub mod model;
 pub mod run;
+pub mod sample;
 mod side;
 pub mod signature;
 pub mod sink;

@@ -37,6 +37,35 @@ pub enum LearnError {
         /// Passes that went well.
         epoch: u32,
     },
+    /// A class without samples where each must have some.
+    #[error("class {class} has no samples{part}: leave it out, or find some")]
+    EmptyClass {
+        /// Its name.
+        class: String,
+        /// Where it has none, with a space in front.
+        part: String,
+    },
+    /// A split needs more groups than there are.
+    #[error("too few groups to split {rung}: {why}")]
+    Groups {
+        /// What was to be kept apart.
+        rung: &'static str,
+        /// What is missing.
+        why: String,
+    },
+    /// A feature that is not a number.
+    #[error("feature {feature} of sample {row} is {value}")]
+    Feature {
+        /// The sample.
+        row: usize,
+        /// The feature.
+        feature: usize,
+        /// What it is.
+        value: f32,
+    },
+    /// Data of another kind than the question is about.
+    #[error("{0}")]
+    Unfit(String),
     /// A file that is not what it should be.
     #[error("{}: {what}", path.display())]
     File {

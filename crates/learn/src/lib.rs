@@ -9,6 +9,27 @@ pub mod classifier;
 pub mod dataset;
 pub mod error;
 
+pub mod clean;
+pub mod idx;
+pub mod image;
+pub mod layers;
+pub mod masks;
+pub mod samples;
+pub mod split;
+
+pub mod evaluate;
+pub mod score;
+
+pub mod forge;
+pub mod leaks;
+pub mod rivals;
+
+mod engine;
+#[cfg(test)]
+mod testing;
+mod whole;
+
 pub use classifier::{Classifier, Control, Epoch, Fit};
 pub use dataset::{Dataset, Rows};
 pub use error::LearnError;
+pub use samples::Samples;

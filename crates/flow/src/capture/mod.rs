@@ -48,6 +48,11 @@ pub trait Packets {
     fn infos(&self) -> Vec<CaptureInfo>;
 }
 
+/// The files behind `inputs`, and whether each was only found in a folder.
+pub(crate) fn files(inputs: &[Input]) -> Result<Vec<(Input, bool)>, CaptureError> {
+    Ok(inputs::expand(inputs)?.into_iter().map(|named| (named.input, named.found)).collect())
+}
+
 /// How captures are read.
 #[derive(Debug, Clone, Default)]
 pub struct Options {

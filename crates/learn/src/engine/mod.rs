@@ -1,0 +1,3 @@
+//! What models compute with.
+
+pub(crate) mod random;
