@@ -1,5 +1,6 @@
 //! Looks into over-the-top messaging and voice traffic.
 
+mod account;
 mod cli;
 mod clock;
 mod commands;

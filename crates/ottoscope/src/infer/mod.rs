@@ -1,11 +1,7 @@
-//! What the steps of inference share: whose traffic is looked at, how it is read, and how a
-//! step's findings are told.
+//! What the steps of inference share: whose traffic is looked at, and how it is read.
 
 pub(crate) mod gather;
 pub(crate) mod lines;
 pub(crate) mod neighbours;
-pub(crate) mod page;
-pub(crate) mod print;
 pub(crate) mod select;
-pub(crate) mod story;
 pub(crate) mod survey;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ottoscope_infer::FlowType;
 use ottoscope_infer::flow_type::flow_types;
 
-use crate::infer::story::{Step, Table, count as grouped};
+use crate::account::{Step, Table, count as grouped, heads};
 use crate::infer::survey::Survey;
 
 /// Rows of lists that grow with the traffic.
@@ -26,7 +26,7 @@ pub(crate) fn step(survey: &Survey, chosen: bool) -> Step {
     });
     step.tables.push(Table {
         caption: String::new(),
-        columns: vec!["flows that are", "flows", "packets", "payload bytes"],
+        columns: heads(["flows that are", "flows", "packets", "payload bytes"]),
         rows: verdicts.collect(),
     });
     if survey.by_verdict.is_empty() {
@@ -44,7 +44,7 @@ pub(crate) fn step(survey: &Survey, chosen: bool) -> Step {
     kept.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     list(&mut step, "servers of flows that stay", kept.len(), || {
         let rows = kept.iter().take(ROWS);
-        let columns = vec!["server", "protocol", "flows"];
+        let columns = heads(["server", "protocol", "flows"]);
         (columns, rows.map(|((s, p), n)| vec![s.clone(), (*p).to_owned(), grouped(*n)]).collect())
     });
     let mut dropped: Vec<_> = survey.dropped.iter().collect();
@@ -97,7 +97,7 @@ fn tasks(survey: &Survey) -> Table {
         caption: "types of flows with payload while a task was done (the ChatDissect paper, \
                   Table I)"
             .to_owned(),
-        columns: vec!["task", "times", "HTTP", "UDP", "TCP", "DNS"],
+        columns: heads(["task", "times", "HTTP", "UDP", "TCP", "DNS"]),
         rows: rows.collect(),
     }
 }

@@ -16,10 +16,10 @@ use super::accept::{Taken, take_in};
 use super::args::FeedbackArgs;
 use super::opcodes::Code;
 use super::{formats, opcodes, propose};
+use crate::account::print;
+use crate::account::{Step, count};
 use crate::hint::stored;
 use crate::infer::gather::Source;
-use crate::infer::print;
-use crate::infer::story::{Step, count};
 use crate::infer::survey::Survey;
 use crate::input;
 

@@ -8,7 +8,7 @@ use ottoscope_infer::segment::{Segmenter, Support};
 use ottoscope_infer::walk::{Defragmented, Format, Inference};
 use ottoscope_infer::{Cuts, Params, Samples};
 
-use crate::infer::story::{Column, HexRow, HexView, Step, Table, count};
+use crate::account::{Column, HexRow, HexView, Step, Table, count, heads};
 use crate::report::number::value;
 
 /// Packets of a view.
@@ -62,7 +62,7 @@ pub(super) fn segment(
             0 => "segmentations".to_owned(),
             more => format!("segmentations; {more} rarer ones are not shown"),
         },
-        columns: vec!["fields begin at", what, "share"],
+        columns: heads(["fields begin at", what, "share"]),
         rows: rows.collect(),
     });
     if let Some((cuts, _)) = groups.first() {
@@ -214,7 +214,7 @@ pub(super) fn messages(packets: &Samples, found: &Inference, transport: Transpor
     ];
     step.tables.push(Table {
         caption: "packets".to_owned(),
-        columns: vec!["that", "packets", "share"],
+        columns: heads(["that", "packets", "share"]),
         rows: rows
             .iter()
             .filter(|(_, n)| *n > 0)
@@ -260,7 +260,7 @@ pub(super) fn fields(found: &Inference, transport: Transport) -> Step {
         );
         step.tables.push(Table {
             caption,
-            columns: vec!["bytes", "holds", "byte order", "way", "sure", "why"],
+            columns: heads(["bytes", "holds", "byte order", "way", "sure", "why"]),
             rows: format.fields.iter().map(row).collect(),
         });
         let columns = format.fields.iter().map(|f| Column { span: f.span.clone(), kind: f.kind });

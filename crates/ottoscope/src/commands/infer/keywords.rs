@@ -4,7 +4,7 @@
 use ottoscope_infer::Params;
 use ottoscope_infer::keywords::{Cut, Inspected, Keywords, Method, keywords};
 
-use crate::infer::story::{Step, Table, count};
+use crate::account::{Step, Table, count, heads};
 use crate::infer::survey::Survey;
 use crate::report::number::value;
 use ottoscope_analysis::grid::Unit;
@@ -31,7 +31,7 @@ pub(crate) fn step(survey: &Survey, params: &Params) -> Step {
         let more = if more > 0 { format!(", {more} more are not shown") } else { String::new() };
         step.tables.push(Table {
             caption: format!("{}{more}", field.name()),
-            columns: vec!["keyword", "seen", "share", "values", "as in"],
+            columns: heads(["keyword", "seen", "share", "values", "as in"]),
             rows: rows.collect(),
         });
     }

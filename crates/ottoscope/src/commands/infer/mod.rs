@@ -23,11 +23,11 @@ use ottoscope_store::Study;
 
 use self::args::{Carrier, InferAction, InferArgs, ProposeArgs, StepArgs, TrafficArgs};
 use self::steps::Walk;
+use crate::account::Step;
+use crate::account::{page, print};
 use crate::clock;
 use crate::hint::{hinted, stored};
 use crate::infer::select::Rules;
-use crate::infer::story::Step;
-use crate::infer::{page, print};
 use crate::progress::say;
 
 /// Runs the verb.
@@ -115,7 +115,7 @@ fn tell(args: &StepArgs, upto: &str, steps: &[Step], out: &mut dyn Write) -> any
 
 fn page_of(args: &StepArgs, steps: &[Step], path: &Path) -> anyhow::Result<()> {
     let title = format!("Inference from {}", args.traffic.names());
-    accept::write_whole(path, &page::page(&title, steps))
+    accept::write_whole(path, &page::page("Protocol inference", &title, steps))
 }
 
 fn rules(traffic: &TrafficArgs) -> anyhow::Result<Rules> {

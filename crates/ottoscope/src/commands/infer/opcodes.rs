@@ -14,8 +14,8 @@ use ottoscope_infer::source::{Findings, Known, Search};
 use ottoscope_infer::walk::{Format, Inference};
 use ottoscope_infer::{Params, Samples};
 
+use crate::account::{Step, Table, count, heads};
 use crate::hint::hinted;
-use crate::infer::story::{Step, Table, count};
 use crate::infer::survey::Survey;
 use crate::report::number::value;
 use ottoscope_analysis::grid::Unit;
@@ -110,7 +110,7 @@ pub(super) fn step(
             0 => String::new(),
             more => format!("{more} rarer opcodes are not shown"),
         },
-        columns: vec!["opcode", "hex", "requests", "responses", "mean bytes", "task", "why"],
+        columns: heads(["opcode", "hex", "requests", "responses", "mean bytes", "task", "why"]),
         rows: shown.collect(),
     });
     let told = assigned.len();
@@ -279,7 +279,7 @@ fn from_code(
     } else {
         step.tables.push(Table {
             caption: "numbers beside URLs in the app's code".to_owned(),
-            columns: vec!["URL", "numbers", "where"],
+            columns: heads(["URL", "numbers", "where"]),
             rows,
         });
     }

@@ -8,8 +8,8 @@ use ottoscope_infer::propose::signature;
 use ottoscope_infer::walk::{Format, Inference};
 
 use super::opcodes::Assigned;
+use crate::account::{Step, count};
 use crate::hint::hinted;
-use crate::infer::story::{Step, count};
 use crate::report::number::value;
 use ottoscope_analysis::grid::Unit;
 

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::story::{HexView, Step, Table, hex};
+use super::{HexView, Step, Table, hex};
 use crate::report::svg::{self, Room};
 use crate::report::text::{escape, visible};
 
 const STYLE: &str = include_str!("page.css");
 
 /// The page.
-pub(crate) fn page(title: &str, steps: &[Step]) -> String {
+pub(crate) fn page(kind: &str, title: &str, steps: &[Step]) -> String {
     let mut out = String::with_capacity(1 << 16);
     let title = escape(&visible(title));
     // Writing to a string cannot fail; so below.
@@ -21,7 +21,7 @@ pub(crate) fn page(title: &str, steps: &[Step]) -> String {
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
          style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\
          <title>{title}</title><style>{}{}{}{STYLE}</style></head><body>\
-         <header><p class=\"kind\">Protocol inference</p><h1>{title}</h1></header>\
+         <header><p class=\"kind\">{kind}</p><h1>{title}</h1></header>\
          <nav aria-label=\"Contents\"><ul>",
         svg::THEME,
         svg::RULES,
@@ -70,7 +70,7 @@ fn rows(out: &mut String, table: &Table) {
     }
     out.push_str("<div class=\"scroll\" tabindex=\"0\"><table><thead><tr>");
     for column in &table.columns {
-        let _ = write!(out, "<th>{}</th>", escape(column));
+        let _ = write!(out, "<th>{}</th>", escape(&visible(column)));
     }
     out.push_str("</tr></thead><tbody>");
     for row in &table.rows {

@@ -6,7 +6,7 @@ use comfy_table::{ContentArrangement, presets};
 use console::Style;
 use ottoscope_infer::fields::Kind;
 
-use super::story::{HexView, Step, Table, hex};
+use super::{HexView, Step, Table, hex};
 use crate::report::text::visible;
 
 /// Writes the account.
@@ -33,7 +33,7 @@ fn write_table(out: &mut dyn Write, table: &Table) -> io::Result<()> {
     }
     let mut shown = comfy_table::Table::new();
     shown.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    shown.set_header(table.columns.clone());
+    shown.set_header(table.columns.iter().map(|name| visible(name)));
     for row in &table.rows {
         shown.add_row(row.iter().map(|cell| visible(cell)).collect::<Vec<_>>());
     }

@@ -1,6 +1,10 @@
-//! What a step of inference found, told in words, tables, coloured packets and figures: one
+//! What a step of long work found, told in words, tables, coloured packets and figures: one
 //! account that is printed, made a page of, or written as JSON.
 
+pub(crate) mod page;
+pub(crate) mod print;
+
+use std::borrow::Cow;
 use std::ops::Range;
 
 use ottoscope_analysis::figure::Figure;
@@ -26,8 +30,13 @@ pub(crate) struct Step {
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     pub(crate) caption: String,
-    pub(crate) columns: Vec<&'static str>,
+    pub(crate) columns: Vec<Cow<'static, str>>,
     pub(crate) rows: Vec<Vec<String>>,
+}
+
+/// Names of columns.
+pub(crate) fn heads<const N: usize>(names: [&'static str; N]) -> Vec<Cow<'static, str>> {
+    names.map(Cow::Borrowed).into()
 }
 
 /// Packets in hex, one below the other, coloured by field.
@@ -75,7 +84,7 @@ impl Step {
                     .map(|row| {
                         let cells = table.columns.iter().zip(row);
                         cells
-                            .map(|(c, v)| ((*c).to_owned(), json!(v)))
+                            .map(|(c, v)| (c.clone().into_owned(), json!(v)))
                             .collect::<serde_json::Map<_, _>>()
                             .into()
                     })
