@@ -8,7 +8,11 @@
 pub mod classifier;
 pub mod dataset;
 pub mod error;
+pub mod model;
+
+mod engine;
 
 pub use classifier::{Classifier, Control, Epoch, Fit};
 pub use dataset::{Dataset, Rows};
 pub use error::LearnError;
+pub use model::{MODELS, Model};
