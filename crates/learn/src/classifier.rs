@@ -1,6 +1,8 @@
 //! What every model can do.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{LearnError, Rows};
 
@@ -21,6 +23,11 @@ pub struct Fit {
     pub threads: usize,
     /// Whether classes weigh the same however many samples they have.
     pub balance: bool,
+    /// Where training is kept after each pass, and gone on with when it was broken off; the file
+    /// stays until someone removes it. Models that have no passes keep nothing.
+    pub checkpoint: Option<PathBuf>,
+    /// Bytes that training may take beside the samples; without it, what the system gives.
+    pub memory: Option<u64>,
 }
 
 impl Default for Fit {
@@ -34,12 +41,14 @@ impl Default for Fit {
             seed: 1,
             threads: 1,
             balance: false,
+            checkpoint: None,
+            memory: None,
         }
     }
 }
 
 /// What one pass over the samples gave.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Passes so far, from 1.
     pub number: u32,
@@ -78,8 +87,12 @@ pub trait Classifier: Send + Sync {
         watch: &mut dyn FnMut(&Epoch) -> Control,
     ) -> Result<Vec<Epoch>, LearnError>;
 
-    /// Probability of each class for each sample, row-major, `rows.len() * classes` values.
+    /// Probability of each class for each sample, row-major, `rows.len() * classes` values; none
+    /// before something was learned. Samples of another width are cut or zero-filled.
     fn predict(&self, rows: Rows<'_>, threads: usize) -> Vec<f32>;
+
+    /// Classes that it tells apart, 0 before it has learned.
+    fn classes(&self) -> usize;
 
     /// Writes what was learned: safetensors.
     ///
@@ -95,4 +108,10 @@ pub trait Classifier: Send + Sync {
 
     /// Bytes of what was learned.
     fn size(&self) -> usize;
+
+    /// What was learned as an ONNX model: bytes of samples divided by 255 go in as `input`,
+    /// probabilities come out as `probabilities`. Nothing where it can't be said in ONNX.
+    fn onnx(&self) -> Option<Vec<u8>> {
+        None
+    }
 }

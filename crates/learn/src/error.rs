@@ -66,6 +66,20 @@ pub enum LearnError {
     /// Data of another kind than the question is about.
     #[error("{0}")]
     Unfit(String),
+    /// Less memory than training needs.
+    #[error("training needs {} MB, and {} are allowed", need.div_ceil(1_000_000), limit / 1_000_000)]
+    Memory {
+        /// Bytes needed.
+        need: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// Nothing was learned that could be written.
+    #[error("{name} has learned nothing yet")]
+    Untrained {
+        /// The model.
+        name: &'static str,
+    },
     /// A file that is not what it should be.
     #[error("{}: {what}", path.display())]
     File {

@@ -50,27 +50,7 @@ pub struct Run {
     /// What it cost.
     pub cost: Cost,
     /// Loss and accuracy of each pass, where there are passes.
-    pub epochs: Vec<Pass>,
-}
-
-/// One pass over the samples, as figures show it.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Pass {
-    /// Passes so far, from 1.
-    pub number: u32,
-    /// Mean cross-entropy over training samples, nats.
-    pub loss: f32,
-    /// Share of training samples right.
-    pub accuracy: f32,
-    /// The same two on validation samples.
-    pub validation: Option<(f32, f32)>,
-}
-
-impl From<&Epoch> for Pass {
-    fn from(epoch: &Epoch) -> Self {
-        let Epoch { number, loss, accuracy, validation } = *epoch;
-        Pass { number, loss, accuracy, validation }
-    }
+    pub epochs: Vec<Epoch>,
 }
 
 /// A model's runs and what they come to.
@@ -190,7 +170,7 @@ pub fn once(
             predictions: if seconds > 0.0 { labels.len() as f64 / seconds } else { 0.0 },
             bytes: model.size(),
         },
-        epochs: epochs.iter().map(Pass::from).collect(),
+        epochs,
     })
 }
 

@@ -8,6 +8,7 @@
 pub mod classifier;
 pub mod dataset;
 pub mod error;
+pub mod model;
 
 pub mod clean;
 pub mod idx;
@@ -32,4 +33,5 @@ mod whole;
 pub use classifier::{Classifier, Control, Epoch, Fit};
 pub use dataset::{Dataset, Rows};
 pub use error::LearnError;
+pub use model::{MODELS, Model};
 pub use samples::Samples;

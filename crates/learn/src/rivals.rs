@@ -46,6 +46,10 @@ impl Classifier for Majority {
         self.shares.repeat(rows.len())
     }
 
+    fn classes(&self) -> usize {
+        self.shares.len()
+    }
+
     fn save(&self, path: &Path) -> Result<(), LearnError> {
         let text = serde_json::to_string(&self.shares).unwrap_or_default(); // numbers always can
         whole::write(path, |out| out.write_all(text.as_bytes()))

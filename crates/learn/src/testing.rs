@@ -49,6 +49,10 @@ impl Classifier for Nearest {
         out
     }
 
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
     fn save(&self, _: &Path) -> Result<(), LearnError> {
         Ok(())
     }

@@ -1,0 +1,164 @@
+"""The same models in PyTorch and scikit-learn, on the same split as `examples/train.rs`.
+
+    peers.py MODEL EPOCHS IMAGES LABELS [IMAGES LABELS ...]
+
+Prints lines of the same form. THREADS (1), BATCH (128) and SEED (1) come from the environment.
+"""
+
+import gzip
+import os
+import resource
+import sys
+import time
+
+import numpy
+
+THREADS = int(os.environ.get("THREADS", "1"))
+BATCH = int(os.environ.get("BATCH", "128"))
+SEED = int(os.environ.get("SEED", "1"))
+
+
+def idx(path, header, shape):
+    return numpy.frombuffer(gzip.open(path).read(), numpy.uint8, offset=header).reshape(shape)
+
+
+def cpu():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def read(files):
+    images = numpy.concatenate([idx(path, 16, (-1, 784)) for path in files[::2]])
+    labels = numpy.concatenate([idx(path, 8, (-1,)) for path in files[1::2]]).astype(numpy.int64)
+    test = numpy.arange(len(labels)) % 5 == 0
+    return images, labels, test
+
+
+def network(name, classes):
+    from torch import nn
+
+    class Lstm(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = nn.LSTM(28, 128, batch_first=True)
+            self.dense = nn.Linear(128, classes)
+
+        def forward(self, x):
+            return self.dense(self.lstm(x.view(-1, 28, 28))[0][:, -1])
+
+    if name == "lstm":
+        return Lstm()
+    if name == "cnn1d":
+        return nn.Sequential(
+            nn.Unflatten(1, (1, 784)),
+            nn.Conv1d(1, 32, 25, padding=12),
+            nn.ReLU(),
+            nn.MaxPool1d(3, 3, padding=1),
+            nn.Conv1d(32, 64, 25, padding=12),
+            nn.ReLU(),
+            nn.MaxPool1d(3, 3, padding=1),
+            nn.Flatten(),
+            nn.Linear(64 * 88, 1024),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(1024, classes),
+        )
+    if name == "cnn2d":
+        return nn.Sequential(
+            nn.Unflatten(1, (1, 28, 28)),
+            nn.Conv2d(1, 32, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(64 * 7 * 7, 1024),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(1024, classes),
+        )
+    raise SystemExit(f"no network {name}")
+
+
+def deep(name, epochs, images, labels, test, classes):
+    import torch
+
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(SEED)
+    model = network(name, classes)
+    x = torch.from_numpy(images[~test].copy())
+    y = torch.from_numpy(labels[~test])
+    adam = torch.optim.Adam(model.parameters(), lr=0.001)
+    for epoch in range(epochs):
+        wall, used = time.time(), cpu()
+        model.train()
+        total = right = 0
+        order = torch.randperm(len(y))
+        for batch in order.split(BATCH):
+            scores = model(x[batch].float() / 255)
+            loss = torch.nn.functional.cross_entropy(scores, y[batch])
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            total += loss.item() * len(batch)
+            right += (scores.argmax(1) == y[batch]).sum().item()
+        print(
+            f"epoch {epoch + 1} loss {total / len(y):.4f} accuracy {right / len(y):.4f} "
+            f"wall {time.time() - wall:.2f} cpu {cpu() - used:.2f}",
+            flush=True,
+        )
+    model.eval()
+    held = torch.from_numpy(images[test].copy())
+    wall, used = time.time(), cpu()
+    with torch.inference_mode():
+        chances = torch.cat([model(part.float() / 255).softmax(1) for part in held.split(BATCH)])
+    return chances.numpy(), time.time() - wall, cpu() - used
+
+
+def shallow(name, images, labels, test):
+    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+
+    model = {
+        "forest": lambda: RandomForestClassifier(100, random_state=SEED, n_jobs=THREADS),
+        "logistic": lambda: LogisticRegression(max_iter=100),
+        "boosted": lambda: HistGradientBoostingClassifier(random_state=SEED),
+        "knn": lambda: KNeighborsClassifier(1),
+    }[name]()
+    scale = 255.0 if name == "logistic" else 1.0
+    x, y = images[~test] / numpy.float32(scale), labels[~test]
+    held = images[test] / numpy.float32(scale)
+    wall, used = time.time(), cpu()
+    model.fit(x, y)
+    right = numpy.nan
+    print(
+        f"epoch 1 loss nan accuracy {right} wall {time.time() - wall:.2f} cpu {cpu() - used:.2f}",
+        flush=True,
+    )
+    wall, used = time.time(), cpu()
+    chances = model.predict_proba(held)
+    return chances, time.time() - wall, cpu() - used
+
+
+def main():
+    name, epochs, files = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+    images, labels, test = read(files)
+    classes = int(labels.max()) + 1
+    print(f"{len(labels)} samples, {(~test).sum()} for training, {classes} classes")
+    if name in ("lstm", "cnn1d", "cnn2d"):
+        result = deep(name, epochs, images, labels, test, classes)
+    else:
+        result = shallow(name, images, labels, test)
+    chances, wall, used = result
+    accuracy = (chances.argmax(1) == labels[test]).mean()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"test accuracy {accuracy:.4f} predict wall {wall:.3f} cpu {used:.3f} "
+        f"({test.sum() / wall:.0f}/s) size 0 peak {peak:.0f} MB"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+//! Trains a model on IDX files and prints what it costs: `train MODEL EPOCHS IMAGES LABELS ...`.
+
+#![allow(clippy::print_stdout, clippy::disallowed_methods)]
+
+use std::env;
+use std::error::Error;
+use std::fs::File;
+use std::io::Read;
+use std::time::Instant;
+
+use flate2::read::GzDecoder;
+use ottoscope_learn::{Control, Dataset, Fit, Rows, model};
+
+fn idx(path: &str, header: usize) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut bytes = Vec::new();
+    GzDecoder::new(File::open(path)?).read_to_end(&mut bytes)?;
+    Ok(bytes.split_off(header))
+}
+
+/// User and system time of this process so far, seconds.
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks = stat.rsplit(')').next().unwrap_or_default().split(' ').skip(12);
+    ticks.take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+fn peak() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [name, epochs, files @ ..] = &arguments[..] else { return Err("too few words".into()) };
+    let (mut bytes, mut labels) = (Vec::new(), Vec::new());
+    for pair in files.chunks(2) {
+        bytes.extend(idx(&pair[0], 16)?);
+        labels.extend(idx(&pair[1], 8)?.into_iter().map(u16::from));
+    }
+    let classes = labels.iter().max().map_or(0, |&label| usize::from(label) + 1);
+    let data = Dataset::new(bytes, 784, labels, (0..classes).map(|c| c.to_string()).collect())?;
+    // Every fifth sample tests, as in benchsuite/learning.
+    let (test, train): (Vec<u32>, Vec<u32>) = (0..data.len() as u32).partition(|row| row % 5 == 0);
+    let (train, test) = (Rows { data: &data, rows: &train }, Rows { data: &data, rows: &test });
+    let none = Rows { data: &data, rows: &[] };
+    let made = model::named(name).ok_or("no such model")?;
+    let mut classifier = (made.make)();
+    let threads = env::var("THREADS").ok().and_then(|t| t.parse().ok()).unwrap_or(1);
+    let batch = env::var("BATCH").ok().and_then(|t| t.parse().ok()).unwrap_or(128);
+    let seed = env::var("SEED").ok().and_then(|t| t.parse().ok()).unwrap_or(1);
+    let how = Fit { epochs: epochs.parse()?, patience: 0, threads, batch, seed, ..Fit::default() };
+    println!("{} samples, {} for training, {classes} classes", data.len(), train.len());
+    let (mut wall, mut spent) = (Instant::now(), cpu());
+    classifier.fit(train, none, &how, &mut |epoch| {
+        let (now, used) = (wall.elapsed().as_secs_f64(), cpu() - spent);
+        println!(
+            "epoch {} loss {:.4} accuracy {:.4} wall {now:.2} cpu {used:.2}",
+            epoch.number, epoch.loss, epoch.accuracy
+        );
+        (wall, spent) = (Instant::now(), cpu());
+        Control::Continue
+    })?;
+    let (wall, spent) = (Instant::now(), cpu());
+    let chances = classifier.predict(test, threads);
+    let (now, used) = (wall.elapsed().as_secs_f64(), cpu() - spent);
+    let right = chances.chunks(classes).zip(test.labels()).filter(|(chances, label)| {
+        let best = (0..classes).max_by(|&a, &b| chances[a].total_cmp(&chances[b]));
+        best == Some(usize::from(*label))
+    });
+    println!(
+        "test accuracy {:.4} predict wall {now:.3} cpu {used:.3} ({:.0}/s) size {} peak {:.0} MB",
+        right.count() as f64 / test.len() as f64,
+        test.len() as f64 / now,
+        classifier.size(),
+        peak()
+    );
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Files of tensors: written whole or not at all, read with distrust.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::LearnError;
+
+/// Files larger than this are not read: the largest model is 25 MB, its checkpoint 100 MB.
+const LARGEST: u64 = 1 << 31;
+
+/// A tensor to be written.
+pub(crate) struct Stored {
+    name: String,
+    shape: Vec<usize>,
+    kind: Dtype,
+    bytes: Vec<u8>,
+}
+
+impl Stored {
+    /// A tensor of numbers.
+    pub(crate) fn floats(name: &str, shape: &[usize], values: &[f32]) -> Stored {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Stored { name: name.to_owned(), shape: shape.to_vec(), kind: Dtype::F32, bytes }
+    }
+
+    /// A column of whole numbers.
+    pub(crate) fn whole(name: &str, values: &[u32]) -> Stored {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Stored { name: name.to_owned(), shape: vec![values.len()], kind: Dtype::U32, bytes }
+    }
+
+    /// Rows of bytes.
+    pub(crate) fn bytes(name: &str, shape: &[usize], values: &[u8]) -> Stored {
+        let bytes = values.to_vec();
+        Stored { name: name.to_owned(), shape: shape.to_vec(), kind: Dtype::U8, bytes }
+    }
+}
+
+/// Puts `bytes` at `path`, whole or not at all: beside it first, then renamed.
+pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<(), LearnError> {
+    let refused = |error| LearnError::Io { path: path.to_owned(), error };
+    let name = path.file_name().ok_or_else(|| refused(io::ErrorKind::InvalidFilename.into()))?;
+    let mut beside = name.to_owned();
+    beside.push(".part");
+    let beside = path.with_file_name(beside);
+    let mut file = File::create(&beside).map_err(refused)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(refused)?;
+    drop(file);
+    fs::rename(&beside, path).map_err(refused)
+}
+
+/// Writes tensors and what is said of them.
+pub(crate) fn write(
+    path: &Path,
+    said: HashMap<String, String>,
+    tensors: &[Stored],
+) -> Result<(), LearnError> {
+    let wrong = |what: String| LearnError::File { path: path.to_owned(), what };
+    let views = tensors
+        .iter()
+        .map(|tensor| {
+            let view = TensorView::new(tensor.kind, tensor.shape.clone(), &tensor.bytes);
+            Ok((tensor.name.as_str(), view.map_err(|error| wrong(error.to_string()))?))
+        })
+        .collect::<Result<Vec<_>, LearnError>>()?;
+    let bytes = safetensors::serialize(views, Some(said)).map_err(|e| wrong(e.to_string()))?;
+    put(path, &bytes)
+}
+
+/// A file that was read.
+pub(crate) struct Archive<'a> {
+    path: &'a Path,
+    bytes: Vec<u8>,
+    said: HashMap<String, String>,
+}
+
+impl<'a> Archive<'a> {
+    /// Reads a file and checks that its `model` is `model`.
+    pub(crate) fn read(path: &'a Path, model: &str) -> Result<Archive<'a>, LearnError> {
+        let refused = |error| LearnError::Io { path: path.to_owned(), error };
+        let size = fs::metadata(path).map_err(refused)?.len();
+        let mut archive = Archive { path, bytes: Vec::new(), said: HashMap::new() };
+        if size > LARGEST {
+            return Err(archive.wrong(format!("{size} bytes: no model is that large")));
+        }
+        archive.bytes = fs::read(path).map_err(refused)?;
+        let (_, header) = SafeTensors::read_metadata(&archive.bytes)
+            .map_err(|error| archive.wrong(format!("no safetensors: {error}")))?;
+        archive.said = header.metadata().clone().unwrap_or_default();
+        match archive.said.get("model").map(String::as_str) {
+            Some(found) if found == model => Ok(archive),
+            Some(found) => Err(archive.wrong(format!("a model of `{found}`, not of `{model}`"))),
+            None => Err(archive.wrong("does not say which model it is of".to_owned())),
+        }
+    }
+
+    /// An error about this file.
+    pub(crate) fn wrong(&self, what: String) -> LearnError {
+        LearnError::File { path: self.path.to_owned(), what }
+    }
+
+    /// What is said under `key`.
+    pub(crate) fn said(&self, key: &str) -> Result<&str, LearnError> {
+        let said = self.said.get(key).map(String::as_str);
+        said.ok_or_else(|| self.wrong(format!("does not say its `{key}`")))
+    }
+
+    /// A number said under `key`, within bounds.
+    pub(crate) fn number(
+        &self,
+        key: &str,
+        bounds: std::ops::RangeInclusive<usize>,
+    ) -> Result<usize, LearnError> {
+        let said = self.said(key)?;
+        said.parse().ok().filter(|number| bounds.contains(number)).ok_or_else(|| {
+            self.wrong(format!("`{key}` is {said:?}, not in {}..={}", bounds.start(), bounds.end()))
+        })
+    }
+
+    fn tensor(&self, name: &str, kind: Dtype) -> Result<(Vec<usize>, &[u8]), LearnError> {
+        let tensors = SafeTensors::deserialize(&self.bytes)
+            .map_err(|error| self.wrong(format!("no safetensors: {error}")))?;
+        let view = tensors.tensor(name).map_err(|_| self.wrong(format!("no tensor `{name}`")))?;
+        if view.dtype() != kind {
+            return Err(self.wrong(format!("`{name}` is of {:?}, not {kind:?}", view.dtype())));
+        }
+        Ok((view.shape().to_vec(), view.data()))
+    }
+
+    /// A tensor of numbers, all finite, of this shape.
+    pub(crate) fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LearnError> {
+        let (found, bytes) = self.tensor(name, Dtype::F32)?;
+        if found != shape {
+            return Err(self.wrong(format!("`{name}` is {found:?}, not {shape:?}")));
+        }
+        let values: Vec<f32> =
+            bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(self.wrong(format!("`{name}` holds what is no number")));
+        }
+        Ok(values)
+    }
+
+    /// A column of whole numbers of any length.
+    pub(crate) fn whole(&self, name: &str) -> Result<Vec<u32>, LearnError> {
+        let (_, bytes) = self.tensor(name, Dtype::U32)?;
+        Ok(bytes.as_chunks::<4>().0.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect())
+    }
+
+    /// Rows of bytes of this shape.
+    pub(crate) fn bytes(&self, name: &str, shape: &[usize]) -> Result<Vec<u8>, LearnError> {
+        let (found, bytes) = self.tensor(name, Dtype::U8)?;
+        if found != shape {
+            return Err(self.wrong(format!("`{name}` is {found:?}, not {shape:?}")));
+        }
+        Ok(bytes.to_vec())
+    }
+
+    /// Number of values of a tensor, its first index.
+    pub(crate) fn rows(&self, name: &str) -> Result<usize, LearnError> {
+        let tensors = SafeTensors::deserialize(&self.bytes)
+            .map_err(|error| self.wrong(format!("no safetensors: {error}")))?;
+        let view = tensors.tensor(name).map_err(|_| self.wrong(format!("no tensor `{name}`")))?;
+        Ok(view.shape().first().copied().unwrap_or(0))
+    }
+}

@@ -1,0 +1,37 @@
+//! Every model, one file each.
+
+mod forest;
+mod lstm;
+mod neural;
+
+use crate::Classifier;
+
+/// A model that can be asked for by name.
+#[derive(Debug)]
+pub struct Model {
+    /// Its name on the command line and in tables.
+    pub name: &'static str,
+    /// One line on it.
+    pub about: &'static str,
+    /// Makes one that has learned nothing.
+    pub make: fn() -> Box<dyn Classifier>,
+}
+
+/// All of them, the paper's first.
+pub static MODELS: &[Model] = &[
+    Model {
+        name: "lstm",
+        about: "128 cells that read rows of 28 bytes",
+        make: || Box::new(neural::Neural::<lstm::Lstm>::new()),
+    },
+    Model {
+        name: "forest",
+        about: "100 trees on redrawn samples, splits of single bytes",
+        make: || Box::new(forest::Forest::default()),
+    },
+];
+
+/// The model of that name.
+pub fn named(name: &str) -> Option<&'static Model> {
+    MODELS.iter().find(|model| model.name == name)
+}
