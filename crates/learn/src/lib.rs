@@ -11,6 +11,7 @@ pub mod error;
 pub mod model;
 
 pub mod clean;
+pub mod file;
 pub mod idx;
 pub mod image;
 pub mod layers;
