@@ -194,6 +194,6 @@ mod tests {
         wrong[at + 8..at + 10].copy_from_slice(b"99");
         std::fs::write(&path, &wrong).unwrap();
         let error = load(&path).unwrap_err().to_string();
-        assert!(error.contains("not [99, "), "{error}");
+        assert!(error.contains("20 rows, not 99"), "{error}");
     }
 }

@@ -8,6 +8,7 @@ mod hint;
 mod infer;
 mod inline;
 mod input;
+mod learn;
 mod progress;
 mod report;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Label(args) => commands::label::run(args, &mut out),
         Command::Dissect(args) => commands::dissect::run(args, &mut out),
         Command::Infer(args) => commands::infer::run(args, &mut out),
+        Command::Learn(args) => commands::learn::run(args, &mut out),
         Command::Catalog(args) => commands::catalog::run(args, &mut out),
         Command::Study(args) => commands::study::run(args, &mut out),
         Command::Synth(args) => commands::synth::run(args, &mut out),

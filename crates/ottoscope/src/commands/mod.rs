@@ -5,6 +5,7 @@ pub(crate) mod catalog;
 pub(crate) mod dissect;
 pub(crate) mod infer;
 pub(crate) mod label;
+pub(crate) mod learn;
 pub(crate) mod query;
 pub(crate) mod report;
 pub(crate) mod run;

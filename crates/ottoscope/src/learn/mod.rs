@@ -1,0 +1,3 @@
+//! What the verbs of learning share.
+
+pub(crate) mod data;
