@@ -226,4 +226,5 @@ pub static ALL: &[&Protocol] = &[
     &rtp::RTCP,
     &rtp::PROTOCOL,
     &socks::PROTOCOL,
+    &qq_video::PROTOCOL,
 ];
