@@ -111,7 +111,6 @@ impl Dissector for Media {
         if let Qq::Seen(teller) = &mut self.qq {
             teller.close(at, out);
         }
-        self.name(out);
     }
 }
 

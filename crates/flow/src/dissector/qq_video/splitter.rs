@@ -172,11 +172,6 @@ impl Splitter {
         self.sources.iter().any(|source| source.count >= PROOF)
     }
 
-    /// Whether anything looks like a message at all.
-    pub(super) fn has_marks(&self) -> bool {
-        !self.sources.is_empty()
-    }
-
     /// Takes the next bytes in order.
     pub(super) fn bytes(&mut self, at: Timestamp, bytes: &[u8], out: &mut dyn FnMut(&Cut<'_>)) {
         for part in bytes.chunks(MAX_HELD / 2) {
