@@ -25,7 +25,7 @@ pub const COMMAND: usize = 16;
 /// Bytes of the extension part (table I).
 pub const EXTENSION: usize = 8;
 /// "Video flag" (table II).
-pub const VIDEO_FLAG: u32 = 0x00_2d_64;
+pub const VIDEO_FLAG: u32 = 0x002d64;
 /// What the first two bytes of the video flag and of TCP's fill-in share (tables II and IV).
 pub const FLAG_START: [u8; 2] = [0x00, 0x2d];
 

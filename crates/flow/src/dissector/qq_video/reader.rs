@@ -164,6 +164,22 @@ impl Reader {
         self.split(direction, out, |splitter, cut| splitter.gap(cut));
     }
 
+    /// Takes a message that another reader cut out of a stream.
+    pub fn message(
+        &mut self,
+        at: Timestamp,
+        direction: Direction,
+        bytes: &[u8],
+        open: bool,
+        out: &mut Units<'_>,
+    ) {
+        let Ok(message) = Message::parse(bytes) else {
+            self.strangers += 1;
+            return;
+        };
+        self.cut(direction, &Cut { at, form: message.head.form, bytes, open }, out);
+    }
+
     /// The flow has ended.
     pub fn finish(&mut self, out: &mut Units<'_>) {
         for direction in [Direction::Up, Direction::Down] {
@@ -185,25 +201,28 @@ impl Reader {
         work: impl FnOnce(&mut Splitter, &mut dyn FnMut(&Cut<'_>)),
     ) {
         let mut splitter = self.sides[direction.index()].take().unwrap_or_default();
-        work(&mut splitter, &mut |cut| {
-            let Ok(message) = Message::parse_as(cut.bytes, cut.form) else {
-                self.strangers += 1;
-                return;
-            };
-            let packet = Packet::Message(message);
-            match &mut self.state {
-                State::Refused => {}
-                State::Accepted(_) => {
-                    let (at, bytes, open) = (cut.at, cut.bytes, cut.open);
-                    out(&Unit { at, direction, bytes, packet: &packet, open });
-                }
-                State::Trial(trial) => {
-                    trial.take(cut.at, direction, cut.bytes, &packet, Some(cut.form), cut.open);
-                    self.decide(out);
-                }
-            }
-        });
+        work(&mut splitter, &mut |cut| self.cut(direction, cut, out));
         self.sides[direction.index()] = Some(splitter);
+    }
+
+    /// Takes a message.
+    fn cut(&mut self, direction: Direction, cut: &Cut<'_>, out: &mut Units<'_>) {
+        let Ok(message) = Message::parse_as(cut.bytes, cut.form) else {
+            self.strangers += 1;
+            return;
+        };
+        let packet = Packet::Message(message);
+        match &mut self.state {
+            State::Refused => {}
+            State::Accepted(_) => {
+                let Cut { at, bytes, open, .. } = *cut;
+                out(&Unit { at, direction, bytes, packet: &packet, open });
+            }
+            State::Trial(trial) => {
+                trial.take(cut.at, direction, cut.bytes, &packet, Some(cut.form), cut.open);
+                self.decide(out);
+            }
+        }
     }
 
     /// Whether some direction of a stream has a source whose marks are proven.
