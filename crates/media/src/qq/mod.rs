@@ -187,26 +187,28 @@ impl Core {
         let is_its = |source: &Source| source.is_of(unit.direction, kind, content.rtp.ssrc);
         let place = match self.sources.iter().position(is_its) {
             Some(place) => place,
-            None if self.sources.len() < MAX_SOURCES => {
+            None => {
+                if self.sources.len() >= MAX_SOURCES && !self.make_room() {
+                    self.other += 1;
+                    return;
+                }
                 let number = self.next_stream;
                 self.next_stream += 1;
                 let Unit { at, direction, .. } = *unit;
-                self.sources.push(Source::new(
-                    number,
-                    at,
-                    direction,
-                    packet,
-                    content,
-                    &self.options,
-                ));
+                let options = &self.options;
+                self.sources.push(Source::new(number, at, direction, packet, content, options));
                 self.sources.len() - 1
-            }
-            None => {
-                self.other += 1;
-                return;
             }
         };
         self.sources[place].take(unit.at, packet, content, unit.open, frames);
+    }
+
+    /// Forgets the oldest source of too few packets: what looks like QQ's by chance must not
+    /// shut out what is.
+    fn make_room(&mut self) -> bool {
+        let Some(place) = self.sources.iter().position(Source::is_slight) else { return false };
+        self.other += self.sources.remove(place).stream.packets;
+        true
     }
 }
 

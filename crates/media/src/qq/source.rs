@@ -196,6 +196,11 @@ impl Source {
         (ours, kind, source) == (direction, media, ssrc)
     }
 
+    /// Whether it is no stream by now.
+    pub(super) fn is_slight(&self) -> bool {
+        self.sequences.distinct() < MIN_PACKETS
+    }
+
     /// Takes a packet, in order of arrival.
     pub(super) fn take(
         &mut self,
@@ -213,7 +218,7 @@ impl Source {
         let ahead = self.numbers.as_ref().zip(packet.number()).map(|(n, raw)| n.ahead(raw));
         let agrees = ahead.filter(|ahead| {
             self.sequences.distinct() > 0
-                && (ahead ^ self.sequences.ahead(rtp.sequence.into())) & 0xffff == 0
+                && *ahead as u16 == self.sequences.ahead(rtp.sequence.into()) as u16
         });
         let by_number = match (&mut self.numbers, packet.number()) {
             (Some(numbers), Some(raw)) => Some(numbers.take(raw, agrees)),

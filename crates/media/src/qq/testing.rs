@@ -232,7 +232,7 @@ impl Sender {
             Carrier::Tcp(form) => {
                 let frame = inner.frame as u16;
                 let sequence = self.multimedia;
-                let head = Head { form, frame, fill: 0x64, sequence, flag: 3, media: kind };
+                let head = Head { form, frame, fill: 0x64, sequence, flag: [3, kind] };
                 Message { head, content, body: &[] }.emit(&mut bytes);
             }
         }

@@ -1,6 +1,9 @@
 //! One flow on trial, and afterwards its packets one by one.
 
-use ottoscope_wire::qq_video::{Form, Message, Packet, media};
+use ottoscope_wire::qq_video::{
+    BEGIN, FLAG_START, Form, INNER, Message, OUTER, Packet, VIDEO_FLAG, media,
+};
+use ottoscope_wire::stun;
 
 use super::evidence::Evidence;
 use super::score::Score;
@@ -16,7 +19,7 @@ const LONG_PATIENCE: u32 = 4096;
 const MAX_HELD: usize = 1024;
 const MAX_BYTES: usize = 1024 * 1024;
 /// Datagrams that are not QQ's, more than those that are, after which it is another protocol.
-const MAX_STRANGERS: u32 = 16;
+const MAX_STRANGERS: u32 = 64;
 
 /// One packet of an accepted flow.
 #[derive(Debug, Clone, Copy)]
@@ -131,7 +134,8 @@ impl Reader {
             }
             (State::Trial(trial), Err(_)) => {
                 self.strangers += 1;
-                trial.strangers += 1;
+                // Calls begin with checks of connectivity, many where there are many addresses.
+                trial.strangers += u32::from(stun::Message::parse(bytes).is_err());
                 if trial.strangers > MAX_STRANGERS + trial.packets {
                     self.state = State::Refused;
                 }
@@ -315,21 +319,19 @@ fn read(bytes: &[u8], form: Option<Form>) -> Option<Packet<'_>> {
 pub(in crate::dissector) fn may_be_datagram(bytes: &[u8]) -> bool {
     // The flag's place by the first byte: nearly all datagrams end here.
     let place = match bytes.first() {
-        Some(&ottoscope_wire::qq_video::BEGIN) => 3,
-        Some(&ottoscope_wire::qq_video::OUTER) => ottoscope_wire::qq_video::INNER + 3,
+        Some(&BEGIN) => 3,
+        Some(&OUTER) => INNER + 3,
         _ => return false,
     };
-    if bytes.get(place..place + 2) != Some(&ottoscope_wire::qq_video::FLAG_START) {
+    if bytes.get(place..place + FLAG_START.len()) != Some(&FLAG_START) {
         return false;
     }
     let Ok(packet) = Packet::datagram(bytes) else { return false };
     match packet.content() {
-        Some(content) => {
-            content.rtp.ssrc != 0 && !(64..96).contains(&content.rtp.payload_type)
-        }
-        None => packet.inner().is_some_and(|inner| {
-            inner.flag == ottoscope_wire::qq_video::VIDEO_FLAG && inner.media != media::SIP
-        }),
+        Some(content) => content.rtp.ssrc != 0 && !(64..96).contains(&content.rtp.payload_type),
+        None => packet
+            .inner()
+            .is_some_and(|inner| inner.flag == VIDEO_FLAG && inner.media != media::SIP),
     }
 }
 

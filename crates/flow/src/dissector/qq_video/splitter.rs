@@ -49,12 +49,12 @@ impl Mark {
             u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]])
         };
         let mark = |payload_type, ssrc, sequence| {
-            Some(Mark { form, media: head.media, payload_type, ssrc, sequence })
+            Some(Mark { form, media: head.media(), payload_type, ssrc, sequence })
         };
-        match head.media {
+        match head.media() {
             media::AUDIO | media::VIDEO => {
                 let ssrc = word(8);
-                let plausible = first >> 6 == 2 && first & 0x0f == 0 && ssrc != 0;
+                let plausible = first & 0xcf == 0x80 && ssrc != 0;
                 let kind = second & 0x7f;
                 (plausible && !(64..96).contains(&kind))
                     .then(|| mark(kind, ssrc, u16::from_be_bytes([s0, s1])))?

@@ -59,8 +59,7 @@ impl Sent {
             frame: self.frame as u16,
             fill: 0x64,
             sequence: self.sequence.wrapping_mul(31),
-            flag: 3,
-            media: self.media,
+            flag: [3, self.media],
         };
         Message { head, content: Some(self.content()), body: &[] }.emit(&mut bytes);
         bytes
@@ -154,7 +153,7 @@ fn each_piece_of_evidence_is_asked_for() {
 #[test]
 fn other_protocols_begin_alike() {
     let mut bench = Bench::new(Transport::Udp, (PROTOCOL.open)());
-    for i in 0..40u8 {
+    for i in 0..90u8 {
         bench.feed(Up, &[5, i, 0, 0, 0x2d, 0x64, i, 3, 9, 1, 1, 1, 1, 1, 1, 9, i]);
     }
     assert_eq!((bench.facts.protocol, bench.end), ("", Some(Progress::NotMine)));
