@@ -16,6 +16,7 @@ fn page(name: &str) -> &str {
         "mdns" | "llmnr" => "dns",
         "connect" => "http",
         "mmtls" => "wechat",
+        "qq-2005" | "qq-today" => "oicq",
         name => name,
     }
 }

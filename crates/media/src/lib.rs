@@ -5,7 +5,9 @@
 //! open. It opens no captures, and a picture that the network damaged is never passed off as
 //! one that arrived whole.
 
+pub mod assembly;
 pub mod frame;
+pub mod numbers;
 pub mod qq;
 pub mod quality;
 

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use ottoscope_wire::wechat::mmtls;
 use ottoscope_wire::{Fields, Value, WireError, dns, dtls, http, quic, rtcp, rtp, socks, stun};
-use ottoscope_wire::{tls, wechat, xmpp};
+use ottoscope_wire::{oicq, qq_video, tls, vp8, wechat, xmpp};
 
 /// Reads bytes into `name = value` lines, or says why not.
 type Reader = fn(&[u8]) -> Result<Vec<String>, String>;
@@ -25,6 +25,11 @@ const READERS: &[(&str, Reader)] = &[
         lines(mmtls::Record::parse(b).and_then(|r| mmtls::Hello::parse(r.fragment)))
     }),
     ("mmtls-record", |b| lines(mmtls::Record::parse(b))),
+    ("oicq", |b| lines(oicq::Message::parse(b))),
+    ("oicq-framed", |b| lines(oicq::Message::parse_framed(b).map(|(message, _)| message))),
+    ("qq-2005", |b| lines(oicq::Media::parse(b))),
+    ("qq-video", |b| lines(qq_video::Packet::datagram(b))),
+    ("qq-video-tcp", |b| lines(qq_video::Packet::message(b))),
     ("quic", |b| lines(quic::LongHeader::parse(b))),
     ("rtcp", |b| lines(rtcp::Packet::parse(b))),
     ("rtcp-encrypted", |b| lines(rtcp::Encrypted::parse(b))),
@@ -39,6 +44,7 @@ const READERS: &[(&str, Reader)] = &[
     ("stun-classic", |b| lines(stun::Message::parse_classic(b))),
     ("tls-alert", |b| lines(tls::Alert::parse(b))),
     ("tls-record", |b| lines(tls::Record::parse(b))),
+    ("vp8", |b| lines(vp8::Header::parse(b))),
     ("w-tcp", |b| lines(wechat::Header::parse(b))),
     ("w-udp", |b| lines(wechat::Datagram::parse(b))),
     ("xmpp-tag", |b| lines(xmpp::Tag::parse(b))),

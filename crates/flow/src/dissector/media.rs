@@ -8,6 +8,7 @@ use ottoscope_wire::rtcp;
 use ottoscope_wire::stun::{ChannelData, Class, Message, message};
 
 use super::dtls::{self, Dtls};
+use super::qq_video::{self, Teller};
 use super::rtp::{Streams, Verdict, emit_rtcp, may_start};
 use super::{Dissector, Emit, Progress, stun};
 use crate::model::{Direction, Transport};
@@ -37,9 +38,30 @@ pub struct Media {
     /// RTCP was seen that proves itself.
     rtcp: bool,
     streams: Streams,
+    qq: Qq,
     /// Packets so far, counted until there is proof.
     packets: u32,
     framing: Framing,
+}
+
+/// QQ's own packets, which run between the same ends as its STUN.
+#[derive(Debug, Default)]
+enum Qq {
+    #[default]
+    Unseen,
+    /// On trial, or accepted.
+    Seen(Box<Teller>),
+    Refused,
+}
+
+impl Qq {
+    fn is_accepted(&self) -> bool {
+        matches!(self, Qq::Seen(teller) if teller.is_accepted())
+    }
+
+    fn is_on_trial(&self) -> bool {
+        matches!(self, Qq::Seen(teller) if !teller.is_accepted())
+    }
 }
 
 /// How messages are cut out of a TCP stream.
@@ -66,7 +88,8 @@ impl Dissector for Media {
         } else {
             self.packets = self.packets.saturating_add(1);
             let known = self.datagram(at, direction, bytes, 0, out);
-            if self.proven() {
+            // A QQ call on trial may have strangers beside it, and counts them itself.
+            if self.proven() || self.qq.is_on_trial() {
                 Progress::Used(bytes.len())
             } else if !known || self.streams.hopeless() || self.packets >= PATIENCE {
                 Progress::NotMine
@@ -83,18 +106,23 @@ impl Dissector for Media {
         Progress::Done
     }
 
-    fn close(&mut self, _at: Timestamp, out: &mut Emit<'_>) {
+    fn close(&mut self, at: Timestamp, out: &mut Emit<'_>) {
         self.streams.close(out);
+        if let Qq::Seen(teller) = &mut self.qq {
+            teller.close(at, out);
+        }
     }
 }
 
 impl Media {
     fn proven(&self) -> bool {
-        self.stun || self.rtcp || self.dtls.is_some() || self.streams.any()
+        self.stun || self.rtcp || self.dtls.is_some() || self.streams.any() || self.qq.is_accepted()
     }
 
     fn name(&self, out: &mut Emit<'_>) {
-        if self.streams.any() {
+        if self.qq.is_accepted() {
+            out.facts.protocol = qq_video::PROTOCOL.name;
+        } else if self.streams.any() {
             out.facts.protocol = "rtp";
         } else if self.rtcp {
             out.facts.protocol = "rtcp";
@@ -115,12 +143,32 @@ impl Media {
         out: &mut Emit<'_>,
     ) -> bool {
         match bytes.first() {
+            Some(4 | 5) if depth == 0 && self.qq(at, direction, bytes, out) => true,
             Some(0..=63) if self.stun(at, direction, bytes, depth, out) => true,
             Some(20..=63) => self.dtls(at, direction, bytes, out),
             Some(64..=127) => self.channel(at, direction, bytes, depth, out),
             Some(128..=191) => self.rtp(at, direction, bytes, out),
             _ => false,
         }
+    }
+
+    fn qq(
+        &mut self,
+        at: Timestamp,
+        direction: Direction,
+        bytes: &[u8],
+        out: &mut Emit<'_>,
+    ) -> bool {
+        if matches!(self.qq, Qq::Unseen) && qq_video::may_be_datagram(bytes) {
+            self.qq = Qq::Seen(Box::default());
+        }
+        let Qq::Seen(teller) = &mut self.qq else { return false };
+        let known = teller.datagram(at, direction, bytes, out);
+        if teller.is_refused() {
+            self.qq = Qq::Refused;
+            return false;
+        }
+        known
     }
 
     fn stun(

@@ -12,6 +12,8 @@ pub mod hellos;
 pub mod http;
 pub mod media;
 pub mod mmtls;
+pub mod oicq;
+pub mod qq_media;
 pub mod qq_video;
 pub mod quic;
 pub mod rtp;
@@ -226,4 +228,8 @@ pub static ALL: &[&Protocol] = &[
     &rtp::RTCP,
     &rtp::PROTOCOL,
     &socks::PROTOCOL,
+    &qq_video::PROTOCOL,
+    &oicq::PROTOCOL,
+    &qq_media::OLD,
+    &qq_media::NEW,
 ];

@@ -52,14 +52,21 @@ pub struct Head {
     pub fill: u8,
     /// MS.
     pub sequence: u16,
-    /// First byte of the "TCP video flag", `03`.
-    pub flag: u8,
-    /// Second byte of it, read as a media type, see [`media`].
-    pub media: u8,
+    /// TVF, the "TCP video flag": `03 03`.
+    pub flag: [u8; 2],
 }
 
 impl Head {
-    /// Reads a head of this form. The flag's first byte must be `03`, or repeat the media type.
+    /// Media type, see [`media`]: video where both bytes of the flag say so, else what the one
+    /// that does not says.
+    pub fn media(&self) -> u8 {
+        match self.flag {
+            [first, media::VIDEO] => first,
+            [_, second] => second,
+        }
+    }
+
+    /// Reads a head of this form. Both bytes of the flag must be media types.
     pub fn parse(bytes: &[u8], form: Form) -> Result<Self, WireError> {
         let mut at = Cursor::new(Layer::QqVideo, bytes);
         let frame = at.u16()?;
@@ -70,11 +77,11 @@ impl Head {
         let fill = if form == Form::Table { at.u8()? } else { 0 };
         let sequence = at.u16()?;
         let place = at.at();
-        let (flag, media) = (at.u8()?, at.u8()?);
-        if media > media::VIDEO_RTCP || (flag != media::VIDEO && flag != media) {
+        let flag = [at.u8()?, at.u8()?];
+        if flag.iter().any(|byte| *byte > media::VIDEO_RTCP) {
             return Err(WireError::new(Layer::QqVideo, place, Reason::BadMagic));
         }
-        Ok(Head { form, frame, fill, sequence, flag, media })
+        Ok(Head { form, frame, fill, sequence, flag })
     }
 
     /// Writes the head.
@@ -85,7 +92,7 @@ impl Head {
             out.push(self.fill);
         }
         out.extend_from_slice(&self.sequence.to_be_bytes());
-        out.extend_from_slice(&[self.flag, self.media]);
+        out.extend_from_slice(&self.flag);
     }
 }
 
@@ -112,7 +119,7 @@ impl<'a> Message<'a> {
         let head = Head::parse(bytes, form)?;
         let body = bytes.get(form.size()..).unwrap_or(&[]);
         let content =
-            Content::parse(body, head.media).map_err(|error| behind(error, form.size()))?;
+            Content::parse(body, head.media()).map_err(|error| behind(error, form.size()))?;
         Ok(Message { head, content, body })
     }
 
@@ -134,8 +141,8 @@ impl Fields for Message<'_> {
             each("fill", Value::Hex(self.head.fill.into()));
         }
         each("sequence", Value::Number(self.head.sequence.into()));
-        each("flag", Value::Hex(self.head.flag.into()));
-        each("media", Value::Text(media::name(self.head.media)));
+        each("flag", Value::Bytes(&self.head.flag));
+        each("media", Value::Text(media::name(self.head.media())));
         match &self.content {
             Some(content) => content.fields(each),
             None => each("body", Value::Number(self.body.len() as u64)),

@@ -95,7 +95,7 @@ impl<'a> Packet<'a> {
     /// Media type, see [`media`].
     pub fn media(&self) -> u8 {
         match self {
-            Packet::Message(message) => message.head.media,
+            Packet::Message(message) => message.head.media(),
             _ => self.inner().map_or(0, |inner| inner.media),
         }
     }

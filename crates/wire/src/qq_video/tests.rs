@@ -129,8 +129,7 @@ proptest! {
             frame: made.numbers.3 as u16,
             fill: if literal { 0 } else { fill },
             sequence: made.numbers.0,
-            flag: if repeats { made.kind } else { media::VIDEO },
-            media: made.kind,
+            flag: if repeats { [made.kind; 2] } else { [media::VIDEO, made.kind] },
         };
         let content = Content::parse(&body, made.kind).unwrap();
         let message = Message { head, content, body: &body };

@@ -40,7 +40,7 @@ impl Score {
 
     /// Whether it is enough.
     pub fn is_enough(&self) -> bool {
-        self.value() >= ENOUGH
+        self.packets >= MIN_PACKETS && self.value() >= ENOUGH
     }
 
     /// Each piece of evidence that is there, in words.
