@@ -5,10 +5,15 @@
 //! open. It opens no captures, and a picture that the network damaged is never passed off as
 //! one that arrived whole.
 
+pub mod extract;
 pub mod frame;
 pub mod ivf;
 pub mod picture;
+pub mod png;
 pub mod vp8;
+pub mod webm;
+pub mod y4m;
 
+pub use extract::Extract;
 pub use frame::{Frame, FrameHeader, FrameState, Reason};
 pub use picture::Picture;

@@ -17,6 +17,7 @@ mod rng;
 pub mod scenario;
 mod tcp;
 pub mod truth;
+pub mod video;
 mod world;
 
 pub use cell::generate;
