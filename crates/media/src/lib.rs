@@ -5,16 +5,23 @@
 //! open. It opens no captures, and a picture that the network damaged is never passed off as
 //! one that arrived whole.
 
-pub mod assembly;
 pub mod frame;
 pub mod numbers;
+
+pub mod assembly;
 pub mod qq;
 pub mod quality;
 
-pub mod ivf;
 pub mod picture;
 pub mod vp8;
 
+pub mod extract;
+pub mod ivf;
+pub mod png;
+pub mod webm;
+pub mod y4m;
+
+pub use extract::Extract;
 pub use frame::{Frame, FrameHeader, FrameState, Reason};
 pub use picture::Picture;
 pub use quality::Quality;

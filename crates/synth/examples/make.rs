@@ -1,11 +1,13 @@
 //! The library's smallest use: `make SCENARIO OUT.pcap TRUTH.jsonl` for a shipped scenario, or
-//! `make LAB OUT.pcap TRUTH.jsonl TABLE.toml [SEED]` for a lab.
+//! `make LAB OUT.pcap TRUTH.jsonl TABLE.toml [SEED]` for a lab, `make CALL OUT.pcap TRUTH.jsonl
+//! [SEED]` for a call.
 
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
 use ottoscope_synth::lab::{self, Lab};
+use ottoscope_synth::qq::{self, Call};
 use ottoscope_synth::{JsonLines, Scenario, generate};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -16,6 +18,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: make SCENARIO|LAB OUT.pcap TRUTH.jsonl [TABLE.toml [SEED]]".into());
     };
     let mut capture = File::create(capture)?;
+    if qq::CALLS.iter().any(|(call, _)| *call == name) {
+        let seed = arguments.next().map_or(Ok(1), |seed| seed.parse())?;
+        let made = qq::generate(&Call::builtin(&name, seed)?, seed, &mut capture)?;
+        return Ok(made.write(&mut BufWriter::new(File::create(truth)?))?);
+    }
     let mut truth = JsonLines(BufWriter::new(File::create(truth)?));
     let totals = if let (Ok(lab), Some(table)) = (Lab::builtin(&name), arguments.next()) {
         let seed = arguments.next().map_or(Ok(1), |seed| seed.parse())?;

@@ -1,7 +1,7 @@
 //! Makes traffic whose truth is known.
 //!
 //! For people who want to try the pipeline without a capture of their own, and for every test
-//! that needs one. A [`Scenario`], or a [`lab`], and a seed flow in; a capture, and the truth
+//! that needs one. A [`Scenario`], a [`lab`] or a call ([`qq`]), and a seed flow in; a capture, and the truth
 //! about each of its flows, flow out ([`generate`]). It looks at no clock, and makes no traffic on any network.
 
 mod apps;
@@ -13,10 +13,12 @@ pub mod fixtures;
 mod flow;
 mod frame;
 pub mod lab;
+pub mod qq;
 mod rng;
 pub mod scenario;
 mod tcp;
 pub mod truth;
+pub mod video;
 mod world;
 
 pub use cell::generate;

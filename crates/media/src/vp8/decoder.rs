@@ -6,7 +6,7 @@ use super::inter::{self, Taps};
 use super::motion::Blocks;
 use super::residual::{Around, Residual, Steps};
 use super::surface::Surface;
-use super::{DecodeError, FrameDecoder, Limits, MAX_SIDE, filter, intra};
+use super::{DecodeError, FrameDecoder, Limits, filter, intra};
 use crate::picture::Picture;
 
 /// Last, golden and alternate frame, and the one that is being decoded.
@@ -32,12 +32,7 @@ impl Decoder {
 
     /// Makes room for pictures of a key frame's size.
     fn resize(&mut self, (width, height): (u16, u16)) -> Result<(), DecodeError> {
-        if width == 0 || height == 0 {
-            return Err(DecodeError::Empty(width, height));
-        }
-        if width > self.limits.width.min(MAX_SIDE) || height > self.limits.height.min(MAX_SIDE) {
-            return Err(DecodeError::TooLarge(width, height));
-        }
+        self.limits.check(width, height)?;
         if self.size != (width, height) {
             self.size = (width, height);
             let (columns, rows) = self.counts();
@@ -95,7 +90,7 @@ impl Decoder {
         let (columns, rows) = self.counts();
         let segments = &self.context.segments;
         let steps: [Steps; 4] =
-            std::array::from_fn(|at| Steps::new(&header.quantizers, segments, at as u8));
+            std::array::from_fn(|at| Steps::new(header.quantizers, segments, at as u8));
         let taps = Taps::new(tag.version);
         let references = self.references.unwrap_or_default();
         let mut residual = Residual::new();

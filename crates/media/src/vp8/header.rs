@@ -20,8 +20,8 @@ pub(super) struct Tag {
 
 impl Tag {
     pub(super) fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
-        let &[a, b, c, ..] = frame else { return Err(DecodeError::Truncated) };
-        let bits = u32::from_le_bytes([a, b, c, 0]);
+        let &[low, middle, high, ..] = frame else { return Err(DecodeError::Truncated) };
+        let bits = u32::from_le_bytes([low, middle, high, 0]);
         let key = bits & 1 == 0;
         let mut tag = Tag {
             key,
@@ -32,10 +32,12 @@ impl Tag {
             len: 3,
         };
         if key {
-            let Some(&[x, y, z, w0, w1, h0, h1]) = frame.get(3..10) else {
+            let Some(&[start @ .., w0, w1, h0, h1]) =
+                frame.get(3..10).and_then(|head| head.as_array::<7>())
+            else {
                 return Err(DecodeError::Truncated);
             };
-            if [x, y, z] != [0x9d, 0x01, 0x2a] {
+            if start != [0x9d, 0x01, 0x2a] {
                 return Err(DecodeError::StartCode);
             }
             let side = |low, high| u16::from_le_bytes([low, high]) & 0x3fff;

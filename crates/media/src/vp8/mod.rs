@@ -18,6 +18,7 @@ mod tables;
 
 pub use decoder::Decoder;
 
+use crate::frame::FrameHeader;
 use crate::picture::Picture;
 
 /// Turns coded frames into pictures, one after the other.
@@ -49,8 +50,27 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Says whether a picture of this size may be made room for.
+    pub fn check(self, width: u16, height: u16) -> Result<(), DecodeError> {
+        if width == 0 || height == 0 {
+            Err(DecodeError::Empty(width, height))
+        } else if width > self.width.min(MAX_SIDE) || height > self.height.min(MAX_SIDE) {
+            Err(DecodeError::TooLarge(width, height))
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// Largest side that a decoder takes whatever its limits say: vectors are sixteen bits.
 pub const MAX_SIDE: u16 = 4080;
+
+/// What the first bytes of a frame say of it; the size is a key frame's own.
+pub fn header(frame: &[u8]) -> Result<FrameHeader, DecodeError> {
+    let tag = header::Tag::parse(frame)?;
+    Ok(FrameHeader { key: tag.key, shown: tag.shown, size: tag.size })
+}
 
 /// Why a frame gave no picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -14,7 +14,7 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    pub(super) fn new(quantizers: &Quantizers, segments: &Segments, segment: u8) -> Self {
+    pub(super) fn new(quantizers: Quantizers, segments: &Segments, segment: u8) -> Self {
         let base = segments.quantizer(quantizers.base, segment);
         let at = |delta: i8| (base + i32::from(delta)).clamp(0, 127) as usize;
         let second = i32::from(tables::AC[at(quantizers.second)]) * 155 / 100;
@@ -201,6 +201,7 @@ fn read_large(bits: &mut BoolReader<'_>, p: &[u8; 11]) -> i32 {
 }
 
 /// The inverse Walsh-Hadamard transform (14.3): first coefficients of the sixteen luma blocks.
+#[allow(clippy::many_single_char_names)] // the names of the RFC
 fn walsh(values: &[i16; 16]) -> [i16; 16] {
     let mut half = [0i32; 16];
     let v = values.map(i32::from);
@@ -227,6 +228,7 @@ fn wrap(value: i32) -> i32 {
 }
 
 /// The inverse cosine transform (14.3), added to the prediction.
+#[allow(clippy::many_single_char_names)] // the names of the RFC
 fn cosine(values: &[i16; 16], plane: &mut [u8], at: usize, stride: usize) {
     let wide = |x: i32| x + ((x * 20091) >> 16);
     let narrow = |x: i32| (x * 35468) >> 16;
