@@ -5,7 +5,7 @@
 //! `6class/NovpnSessionAllLayers` and so on, TASK is `vpn`, `six`, `sixvpn`, `twelve` or `voip`,
 //! PROTOCOL `paper` or `honest`, and keys are `models`, `seeds`, `epochs`, `most`, `threads`,
 //! `validation`, `rung`, `out` (a file for the whole report as JSON).
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 
 use std::collections::HashMap;
 use std::path::Path;
