@@ -4,6 +4,7 @@
 //! held against finite differences and against PyTorch's.
 
 pub(crate) mod columns;
+pub(crate) mod convolution;
 pub(crate) mod math;
 pub(crate) mod network;
 pub(crate) mod random;

@@ -10,7 +10,6 @@ use std::path::Path;
 use crate::classifier::{Control, Epoch, Fit};
 use crate::engine::columns::{Columns, VALUES};
 use crate::engine::random::Random;
-use crate::engine::simd::wide;
 use crate::engine::store::{Archive, Stored, write};
 use crate::engine::threads::share;
 use crate::model::neural::{enough, judge, two_classes};
@@ -326,7 +325,7 @@ impl Classifier for Forest {
             || Grower::new(&columns, &labels, classes),
             |grower, piece| {
                 let (number, tree) = piece;
-                *tree = wide(|| grower.grow(&mut Random::part(how.seed, number as u64)));
+                *tree = grower.grow(&mut Random::part(how.seed, number as u64));
             },
         );
         *self = Forest { width, classes, ..Forest::default() };

@@ -1,5 +1,8 @@
 //! Every model, one file each.
 
+mod cnn1d;
+mod cnn2d;
+mod convnet;
 mod forest;
 mod lstm;
 mod neural;
@@ -23,6 +26,16 @@ pub static MODELS: &[Model] = &[
         name: "lstm",
         about: "128 cells that read rows of 28 bytes",
         make: || Box::new(neural::Neural::<lstm::Lstm>::new()),
+    },
+    Model {
+        name: "cnn1d",
+        about: "convolutions over the line of bytes, after Wang et al. 2017",
+        make: || Box::new(neural::Neural::<convnet::Convnet<cnn1d::Line>>::new()),
+    },
+    Model {
+        name: "cnn2d",
+        about: "convolutions over the bytes as an image, LeNet-like",
+        make: || Box::new(neural::Neural::<convnet::Convnet<cnn2d::Image>>::new()),
     },
     Model {
         name: "forest",
