@@ -11,3 +11,4 @@ pub(crate) mod random;
 pub(crate) mod simd;
 pub(crate) mod store;
 pub(crate) mod threads;
+pub(crate) mod trees;

@@ -1,10 +1,13 @@
 //! Every model, one file each.
 
+mod boosted;
 mod cnn1d;
 mod cnn2d;
 mod convnet;
 mod forest;
+mod logistic;
 mod lstm;
+mod nearest;
 mod neural;
 
 use crate::Classifier;
@@ -41,6 +44,21 @@ pub static MODELS: &[Model] = &[
         name: "forest",
         about: "100 trees on redrawn samples, splits of single bytes",
         make: || Box::new(forest::Forest::default()),
+    },
+    Model {
+        name: "logistic",
+        about: "logistic regression over bytes",
+        make: || Box::new(logistic::Logistic::default()),
+    },
+    Model {
+        name: "boosted",
+        about: "gradient-boosted trees over bytes",
+        make: || Box::new(boosted::Boosted::default()),
+    },
+    Model {
+        name: "nearest",
+        about: "the nearest neighbour by packet sizes and directions, else by bytes",
+        make: || Box::new(nearest::Nearest::default()),
     },
 ];
 
