@@ -11,6 +11,7 @@ mod frames;
 #[cfg(test)]
 mod hex;
 mod infer;
+mod learn;
 mod messages;
 
 /// A target's name and what it runs.
@@ -24,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     ("dissectors", dissectors::dissectors),
     ("dns", messages::dns),
     ("http", messages::http),
+    ("idx", learn::idx),
     ("inference", infer::inference),
     ("packet", frames::packet),
     ("quic", messages::quic),

@@ -90,6 +90,16 @@ impl<'a> Rows<'a> {
         self.rows.iter().map(move |&row| self.data.sample(row as usize))
     }
 
+    /// The bytes of all samples behind one another, each cut or zero-filled to `width`.
+    pub(crate) fn bytes(self, width: usize, to: &mut Vec<u8>) {
+        to.clear();
+        to.resize(self.len() * width, 0);
+        for (to, sample) in to.chunks_exact_mut(width).zip(self.samples()) {
+            let len = sample.len().min(width);
+            to[..len].copy_from_slice(&sample[..len]);
+        }
+    }
+
     /// The class of each sample, in order.
     pub fn labels(self) -> impl ExactSizeIterator<Item = u16> + 'a {
         self.rows.iter().map(move |&row| self.data.labels[row as usize])

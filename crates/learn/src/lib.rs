@@ -22,9 +22,17 @@ pub mod split;
 pub mod evaluate;
 pub mod score;
 
+pub mod cluster;
+pub mod drift;
 pub mod forge;
 pub mod leaks;
+pub mod openset;
 pub mod rivals;
+
+pub mod card;
+pub mod experiment;
+pub mod paper;
+pub mod report;
 
 mod engine;
 #[cfg(test)]

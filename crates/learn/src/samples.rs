@@ -90,6 +90,7 @@ impl Samples {
     }
 
     /// These samples only, in this order, as if there were no others.
+    #[must_use]
     pub fn only(&self, rows: &[u32]) -> Samples {
         let width = self.data.width;
         let features = self.data.feature_width();

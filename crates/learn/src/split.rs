@@ -1,6 +1,6 @@
 //! Parts samples into training, validation and test so that what belongs together stays so.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -111,14 +111,14 @@ pub fn allows(samples: &Samples, rung: Rung) -> Result<(), LearnError> {
         return refuse(format!("it is not known of {} samples", samples.len() - known));
     }
     if rung == Rung::Time {
-        let days = groups.iter().flatten().collect::<std::collections::BTreeSet<_>>().len();
+        let days = groups.iter().flatten().collect::<BTreeSet<_>>().len();
         return if days >= 3 {
             Ok(())
         } else {
             refuse(format!("{days} days, and training, validation and test need one each"))
         };
     }
-    let mut of_class: Vec<std::collections::HashSet<u64>> = vec![Default::default(); counts.len()];
+    let mut of_class: Vec<HashSet<u64>> = vec![HashSet::new(); counts.len()];
     for (label, group) in samples.data.labels.iter().zip(&groups) {
         of_class[usize::from(*label)].extend(group);
     }
@@ -291,8 +291,6 @@ fn stratified(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use proptest::prelude::*;
 
     use super::*;

@@ -2,39 +2,48 @@
 //!
 //! Written as plain loops over equally long slices, which [`wide`] turns into vectors.
 
-use crate::engine::simd::{PANEL, wide};
+use crate::engine::simd::{PANEL, Wide, fused, wide};
 
 /// `e^x` to two units in the last place, within `-87..=88`; beyond, the value at the end.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+fn exp<const FUSED: bool>(x: f32) -> f32 {
     // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number, which then stands in
     // the low bits.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts, the first with so few bits that its products are exact (Cephes).
     const HIGH: f32 = 0.693_359_4;
     const LOW: f32 = -2.121_944_4e-4;
-    let x = x.clamp(-87.0, 88.0);
-    let rounded = x * std::f32::consts::LOG2_E + ROUND;
+    let x = within(x, -87.0, 88.0);
+    let rounded = fused::<FUSED>(x, std::f32::consts::LOG2_E, ROUND);
     let n = rounded - ROUND;
-    let r = (x - n * HIGH) - n * LOW;
+    let r = fused::<FUSED>(-n, LOW, fused::<FUSED>(-n, HIGH, x));
     let mut p = 1.987_569_1e-4;
-    p = p * r + 1.398_2e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 1.666_666_5e-1;
-    p = p * r + 0.5;
-    let p = p * r * r + r + 1.0;
+    p = fused::<FUSED>(p, r, 1.398_2e-3);
+    p = fused::<FUSED>(p, r, 8.333_452e-3);
+    p = fused::<FUSED>(p, r, 4.166_579_6e-2);
+    p = fused::<FUSED>(p, r, 1.666_666_5e-1);
+    p = fused::<FUSED>(p, r, 0.5);
+    let p = fused::<FUSED>(p, r * r, r) + 1.0;
     p * f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23))
 }
 
+/// `x` between two bounds, as two instructions; what is no number stays so.
 #[inline(always)]
-fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
+fn within(x: f32, low: f32, high: f32) -> f32 {
+    let x = if x < low { low } else { x };
+    if x > high { high } else { x }
 }
 
+/// `1 + e^-x`, whose inverse is the sigmoid; not above 5e8, so that four have a product.
 #[inline(always)]
-fn tanh(x: f32) -> f32 {
-    1.0 - 2.0 / (1.0 + exp(2.0 * x))
+fn below_sigmoid<const FUSED: bool>(x: f32) -> f32 {
+    1.0 + exp::<FUSED>(within(-x, -20.0, 20.0))
+}
+
+/// Tanh from the inverse of [`below_sigmoid`] of twice the value.
+#[inline(always)]
+fn tanh_of<const FUSED: bool>(inverse: f32) -> f32 {
+    fused::<FUSED>(2.0, inverse, -1.0)
 }
 
 /// One step of an LSTM's cells: gates go in as sums and come out as what they let through.
@@ -49,52 +58,98 @@ pub(crate) struct Gates<'a> {
     pub(crate) output: &'a mut [f32],
 }
 
-impl Gates<'_> {
+impl<'a> Gates<'a> {
     /// Forward: `cell` changes in place, `squashed` becomes its tanh, `hidden` what comes out.
-    pub(crate) fn forward(self, cell: &mut [f32], squashed: &mut [f32], hidden: &mut [f32]) {
-        let len = cell.len();
-        let (input, forget) = (&mut self.input[..len], &mut self.forget[..len]);
-        let (new, output) = (&mut self.new[..len], &mut self.output[..len]);
-        let (squashed, hidden) = (&mut squashed[..len], &mut hidden[..len]);
-        wide(|| {
-            for at in 0..len {
-                input[at] = sigmoid(input[at]);
-                forget[at] = sigmoid(forget[at]);
-                new[at] = tanh(new[at]);
-                output[at] = sigmoid(output[at]);
-                cell[at] = forget[at] * cell[at] + input[at] * new[at];
-                squashed[at] = tanh(cell[at]);
-                hidden[at] = output[at] * squashed[at];
-            }
-        });
+    pub(crate) fn forward(
+        self,
+        cell: &'a mut [f32],
+        squashed: &'a mut [f32],
+        hidden: &'a mut [f32],
+    ) {
+        wide(Forward { gates: self, cell, squashed, hidden });
     }
 
     /// Backward: gates go in as what they let through and come out as the loss's slope by their
     /// sums; `slope` is the loss's by the cell and goes one step back.
     pub(crate) fn backward(
         self,
-        before: &[f32],
-        squashed: &[f32],
-        hidden_slope: &[f32],
-        slope: &mut [f32],
+        before: &'a [f32],
+        squashed: &'a [f32],
+        hidden_slope: &'a [f32],
+        slope: &'a mut [f32],
     ) {
-        let len = slope.len();
-        let (input, forget) = (&mut self.input[..len], &mut self.forget[..len]);
-        let (new, output) = (&mut self.new[..len], &mut self.output[..len]);
-        let (before, squashed) = (&before[..len], &squashed[..len]);
-        let hidden_slope = &hidden_slope[..len];
-        wide(|| {
-            for at in 0..len {
-                let (i, f, n, o) = (input[at], forget[at], new[at], output[at]);
-                let (s, h) = (squashed[at], hidden_slope[at]);
-                let c = slope[at] + h * o * (1.0 - s * s);
-                input[at] = c * n * i * (1.0 - i);
-                forget[at] = c * before[at] * f * (1.0 - f);
-                new[at] = c * i * (1.0 - n * n);
-                output[at] = h * s * o * (1.0 - o);
-                slope[at] = c * f;
-            }
-        });
+        wide(Backward { gates: self, before, squashed, hidden_slope, slope });
+    }
+}
+
+struct Forward<'a> {
+    gates: Gates<'a>,
+    cell: &'a mut [f32],
+    squashed: &'a mut [f32],
+    hidden: &'a mut [f32],
+}
+
+impl Wide for Forward<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let len = self.cell.len();
+        let Gates { input, forget, new, output } = self.gates;
+        let (input, forget) = (&mut input[..len], &mut forget[..len]);
+        let (new, output) = (&mut new[..len], &mut output[..len]);
+        let (cell, squashed) = (self.cell, &mut self.squashed[..len]);
+        let hidden = &mut self.hidden[..len];
+        for at in 0..len {
+            let i = below_sigmoid::<FUSED>(input[at]);
+            let f = below_sigmoid::<FUSED>(forget[at]);
+            let n = below_sigmoid::<FUSED>(2.0 * new[at]);
+            let o = below_sigmoid::<FUSED>(output[at]);
+            // Four inverses for one division, which costs as much as ten products.
+            let (first, second) = (i * f, n * o);
+            let inverse = 1.0 / (first * second);
+            let (first, second) = (inverse * second, inverse * first);
+            let (i, f) = (first * f, first * i);
+            let (n, o) = (tanh_of::<FUSED>(second * o), second * n);
+            (input[at], forget[at], new[at], output[at]) = (i, f, n, o);
+            let c = fused::<FUSED>(f, cell[at], i * n);
+            cell[at] = c;
+            let s = tanh_of::<FUSED>(1.0 / below_sigmoid::<FUSED>(2.0 * c));
+            squashed[at] = s;
+            hidden[at] = o * s;
+        }
+    }
+}
+
+struct Backward<'a> {
+    gates: Gates<'a>,
+    before: &'a [f32],
+    squashed: &'a [f32],
+    hidden_slope: &'a [f32],
+    slope: &'a mut [f32],
+}
+
+impl Wide for Backward<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let len = self.slope.len();
+        let Gates { input, forget, new, output } = self.gates;
+        let (input, forget) = (&mut input[..len], &mut forget[..len]);
+        let (new, output) = (&mut new[..len], &mut output[..len]);
+        let (before, squashed) = (&self.before[..len], &self.squashed[..len]);
+        let (hidden_slope, slope) = (&self.hidden_slope[..len], self.slope);
+        for at in 0..len {
+            let (i, f, n, o) = (input[at], forget[at], new[at], output[at]);
+            let (s, h) = (squashed[at], hidden_slope[at]);
+            let c = slope[at] + h * o * (1.0 - s * s);
+            input[at] = c * n * i * (1.0 - i);
+            forget[at] = c * before[at] * f * (1.0 - f);
+            new[at] = c * i * (1.0 - n * n);
+            output[at] = h * s * o * (1.0 - o);
+            slope[at] = c * f;
+        }
     }
 }
 
@@ -122,25 +177,95 @@ impl Adam {
         square: &mut [f32],
         slope: &[f32],
     ) {
-        let len = values.len();
-        let (mean, square, slope) = (&mut mean[..len], &mut square[..len], &slope[..len]);
-        wide(|| {
-            for at in 0..len {
-                let g = slope[at];
-                let m = 0.9 * mean[at] + 0.1 * g;
-                let v = 0.999 * square[at] + 0.001 * (g * g);
-                mean[at] = m;
-                square[at] = v;
-                values[at] -= self.rate * m / (v.sqrt() * self.scale + 1e-8);
-            }
-        });
+        wide(Move { adam: self, values, mean, square, slope });
+    }
+}
+
+struct Move<'a> {
+    adam: Adam,
+    values: &'a mut [f32],
+    mean: &'a mut [f32],
+    square: &'a mut [f32],
+    slope: &'a [f32],
+}
+
+impl Wide for Move<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let len = self.values.len();
+        let (mean, square) = (&mut self.mean[..len], &mut self.square[..len]);
+        let slope = &self.slope[..len];
+        let Adam { rate, scale } = self.adam;
+        for at in 0..len {
+            let g = slope[at];
+            let m = 0.9 * mean[at] + 0.1 * g;
+            let v = 0.999 * square[at] + 0.001 * (g * g);
+            mean[at] = m;
+            square[at] = v;
+            self.values[at] -= rate * m / (v.sqrt() * scale + 1e-8);
+        }
     }
 }
 
 /// `sum += part`.
 pub(crate) fn add(sum: &mut [f32], part: &[f32]) {
-    let part = &part[..sum.len()];
-    wide(|| sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part));
+    wide(Add { sum, part });
+}
+
+struct Add<'a> {
+    sum: &'a mut [f32],
+    part: &'a [f32],
+}
+
+impl Wide for Add<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let part = &self.part[..self.sum.len()];
+        self.sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    }
+}
+
+/// Cuts off what is below zero in a panel's row; where `kept` has a bit for each column, the rest
+/// is doubled or dropped by it.
+pub(crate) fn rectify(row: &mut [f32], kept: Option<u32>) {
+    wide(Rectify { row, kept });
+}
+
+struct Rectify<'a> {
+    row: &'a mut [f32],
+    kept: Option<u32>,
+}
+
+impl Wide for Rectify<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let row = &mut self.row[..PANEL];
+        match self.kept {
+            None => row.iter_mut().for_each(|x| *x = if *x < 0.0 { 0.0 } else { *x }),
+            Some(kept) => {
+                for (lane, x) in row.iter_mut().enumerate() {
+                    let factor = if kept >> lane & 1 == 1 { 2.0 } else { 0.0 };
+                    *x = if *x < 0.0 { 0.0 } else { *x * factor };
+                }
+            }
+        }
+    }
+}
+
+/// Adds the rows of a panel to one row.
+pub(crate) fn add_rows(sum: &mut [f32], panel: &[f32]) {
+    let mut sums = [0.0; PANEL];
+    sums.copy_from_slice(sum);
+    for row in panel.as_chunks::<PANEL>().0 {
+        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+    }
+    sum.copy_from_slice(&sums);
 }
 
 /// Turns a block of 32 by 32 around.
@@ -167,7 +292,7 @@ pub(crate) fn softmax(scores: &mut [f32]) {
     let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
     for score in &mut *scores {
-        *score = exp(*score - most);
+        *score = exp::<false>(*score - most);
         sum += *score;
     }
     scores.iter_mut().for_each(|score| *score /= sum);
@@ -204,12 +329,14 @@ mod tests {
     fn exponentials_are_close() {
         for at in -870..=880 {
             let x = at as f32 / 10.0;
-            let (got, want) = (f64::from(exp(x)), f64::from(x).exp());
+            let (got, want) = (f64::from(exp::<false>(x)), f64::from(x).exp());
             assert!((got / want - 1.0).abs() < 3e-7, "e^{x}: {got} {want}");
         }
-        assert!(exp(f32::NAN).is_nan());
+        assert!(exp::<true>(f32::NAN).is_nan());
+        let tanh = |x: f32| tanh_of::<true>(1.0 / below_sigmoid::<true>(2.0 * x));
         assert!((tanh(0.3) - 0.3f32.tanh()).abs() < 2e-7);
         assert_eq!((tanh(50.0), tanh(-50.0)), (1.0, -1.0));
+        assert!(tanh(f32::NAN).is_nan());
     }
 
     #[test]

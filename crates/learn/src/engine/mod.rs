@@ -4,9 +4,11 @@
 //! held against finite differences and against PyTorch's.
 
 pub(crate) mod columns;
+pub(crate) mod convolution;
 pub(crate) mod math;
 pub(crate) mod network;
 pub(crate) mod random;
 pub(crate) mod simd;
 pub(crate) mod store;
 pub(crate) mod threads;
+pub(crate) mod trees;

@@ -59,6 +59,7 @@ fn isa() -> Isa {
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("fma")
         {
             return Isa::Avx512;
         }
@@ -151,10 +152,25 @@ fn plain(a: &[f32], left: Left, right: &[f32], keep: bool, c: &mut [f32]) {
     }
 }
 
-/// Runs `work` compiled for the widest vectors there are: loops in it that the compiler turns
-/// into vectors become wide ones. Results do not depend on the width, since nothing is fused.
+/// Work on values one by one, in loops that the compiler turns into vectors. [`Wide::run`] must
+/// be `#[inline(always)]`, or it is compiled for the narrowest ones; a closure cannot be.
+pub(crate) trait Wide {
+    /// What comes out.
+    type Out;
+
+    /// Does it; `FUSED` where products may go into sums unrounded.
+    fn run<const FUSED: bool>(self) -> Self::Out;
+}
+
+/// `a * b + c`, unrounded in between where that costs nothing.
 #[inline(always)]
-pub(crate) fn wide<R>(work: impl FnOnce() -> R) -> R {
+pub(crate) fn fused<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// Runs `work` compiled for the widest vectors there are.
+#[inline]
+pub(crate) fn wide<W: Wide>(work: W) -> W::Out {
     match isa() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the processor has what the function was compiled for.
@@ -162,7 +178,7 @@ pub(crate) fn wide<R>(work: impl FnOnce() -> R) -> R {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: likewise.
         Isa::Avx2 => unsafe { x86::wide256(work) },
-        Isa::Plain => work(),
+        Isa::Plain => work.run::<false>(),
     }
 }
 
@@ -174,16 +190,16 @@ mod x86 {
         _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
     };
 
-    use super::{Left, PANEL};
+    use super::{Left, PANEL, Wide};
 
-    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
-    pub(super) fn wide512<R>(work: impl FnOnce() -> R) -> R {
-        work()
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,fma")]
+    pub(super) fn wide512<W: Wide>(work: W) -> W::Out {
+        work.run::<true>()
     }
 
     #[target_feature(enable = "avx2,fma")]
-    pub(super) fn wide256<R>(work: impl FnOnce() -> R) -> R {
-        work()
+    pub(super) fn wide256<W: Wide>(work: W) -> W::Out {
+        work.run::<true>()
     }
 
     macro_rules! heights {

@@ -12,6 +12,9 @@ use crate::LearnError;
 /// Files larger than this are not read: the largest model is 25 MB, its checkpoint 100 MB.
 const LARGEST: u64 = 1 << 31;
 
+/// Widest sample that a file may claim.
+const WIDEST: usize = 1 << 15;
+
 /// A tensor to be written.
 pub(crate) struct Stored {
     name: String,
@@ -71,6 +74,15 @@ pub(crate) fn write(
     put(path, &bytes)
 }
 
+/// What every model's file says.
+pub(crate) fn said(model: &str, width: usize, classes: usize) -> HashMap<String, String> {
+    HashMap::from([
+        ("model".to_owned(), model.to_owned()),
+        ("width".to_owned(), width.to_string()),
+        ("classes".to_owned(), classes.to_string()),
+    ])
+}
+
 /// A file that was read.
 pub(crate) struct Archive<'a> {
     path: &'a Path,
@@ -119,6 +131,12 @@ impl<'a> Archive<'a> {
         said.parse().ok().filter(|number| bounds.contains(number)).ok_or_else(|| {
             self.wrong(format!("`{key}` is {said:?}, not in {}..={}", bounds.start(), bounds.end()))
         })
+    }
+
+    /// Bytes of a sample and number of classes, as every model says them.
+    pub(crate) fn shape(&self) -> Result<(usize, usize), LearnError> {
+        let classes = self.number("classes", 2..=usize::from(u16::MAX))?;
+        Ok((self.number("width", 1..=WIDEST)?, classes))
     }
 
     fn tensor(&self, name: &str, kind: Dtype) -> Result<(Vec<usize>, &[u8]), LearnError> {

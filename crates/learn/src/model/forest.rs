@@ -4,15 +4,14 @@
 //! A byte has 256 values, so every split there can be is looked at by counting: exact, without
 //! sorting. Probabilities are the mean of the leaves' shares, as scikit-learn has it.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use crate::classifier::{Control, Epoch, Fit};
 use crate::engine::columns::{Columns, VALUES};
 use crate::engine::random::Random;
-use crate::engine::simd::wide;
-use crate::engine::store::{Archive, Stored, write};
+use crate::engine::store::{Archive, said, write};
 use crate::engine::threads::share;
+use crate::engine::trees::{LEAF, Node, Trees, partition};
 use crate::model::neural::{enough, judge, two_classes};
 use crate::{Classifier, LearnError, Rows};
 
@@ -20,21 +19,8 @@ use crate::{Classifier, LearnError, Rows};
 const NAME: &str = "forest";
 /// Trees.
 const TREES: usize = 100;
-/// Marks a leaf where a feature would stand.
-const LEAF: u16 = u16::MAX;
 /// Samples that a tree is asked about before the next tree is.
 const TOGETHER: usize = 256;
-
-/// A split, or a leaf.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Node {
-    /// The byte that is looked at, or [`LEAF`].
-    feature: u16,
-    /// Up to this value the first child is next, above it the second.
-    threshold: u8,
-    /// The first child, the second behind it; of a leaf its row of shares.
-    next: u32,
-}
 
 /// A tree as it grows: its nodes and the shares of leaves that are not pure.
 #[derive(Debug, Default)]
@@ -43,17 +29,11 @@ struct Tree {
     shares: Vec<f32>,
 }
 
-/// Many trees.
+/// Trees whose leaves hold shares of classes; the first rows of values are those of pure leaves.
 #[derive(Debug, Default)]
 pub(crate) struct Forest {
     width: usize,
-    classes: usize,
-    /// All trees, one after the other.
-    nodes: Vec<Node>,
-    /// Where each begins.
-    roots: Vec<u32>,
-    /// Shares of classes in leaves; the first `classes` rows are those of pure leaves.
-    shares: Vec<f32>,
+    trees: Trees,
 }
 
 /// What growing needs, used again for every tree.
@@ -114,7 +94,7 @@ impl<'a> Grower<'a> {
         self.features.iter_mut().zip(0..).for_each(|(feature, at)| *feature = at);
 
         let mut tree = Tree::default();
-        tree.nodes.push(Node { feature: LEAF, threshold: 0, next: 0 });
+        tree.nodes.push(Node::leaf(0));
         let mut open = vec![Open { node: 0, from: 0, to: self.rows.len(), constant: 0 }];
         while let Some(at) = open.pop() {
             let mut totals = vec![0.0; self.classes];
@@ -137,7 +117,7 @@ impl<'a> Grower<'a> {
             let next = tree.nodes.len();
             tree.nodes[at.node] =
                 Node { feature: split.feature, threshold: split.threshold, next: next as u32 };
-            tree.nodes.extend([Node { feature: LEAF, threshold: 0, next: 0 }; 2]);
+            tree.nodes.extend([Node::leaf(0); 2]);
             open.push(Open { node: next + 1, from: middle, to: at.to, constant });
             open.push(Open { node: next, from: at.from, to: middle, constant });
         }
@@ -248,57 +228,6 @@ impl<'a> Grower<'a> {
     }
 }
 
-/// Brings those for which `first` holds to the front, and says how many they are.
-fn partition(rows: &mut [u32], first: impl Fn(u32) -> bool) -> usize {
-    let mut middle = 0;
-    for at in 0..rows.len() {
-        let row = rows[at];
-        rows[at] = rows[middle];
-        rows[middle] = row;
-        middle += usize::from(first(row));
-    }
-    middle
-}
-
-impl Forest {
-    /// Adds the shares of every tree's leaf for some samples.
-    fn add(&self, rows: Rows<'_>, probabilities: &mut [f32]) {
-        let classes = self.classes;
-        let mut padded = Vec::new();
-        for &root in &self.roots {
-            for (sample, to) in rows.samples().zip(probabilities.chunks_exact_mut(classes)) {
-                let sample = if sample.len() < self.width {
-                    padded.clear();
-                    padded.extend_from_slice(sample);
-                    padded.resize(self.width, 0);
-                    &padded
-                } else {
-                    sample
-                };
-                let mut node = self.nodes[root as usize];
-                while node.feature != LEAF {
-                    let above = sample[usize::from(node.feature)] > node.threshold;
-                    node = self.nodes[node.next as usize + usize::from(above)];
-                }
-                let from = node.next as usize * classes;
-                for (to, share) in to.iter_mut().zip(&self.shares[from..from + classes]) {
-                    *to += share;
-                }
-            }
-        }
-        let trees = self.roots.len().max(1) as f32;
-        probabilities.iter_mut().for_each(|chance| *chance /= trees);
-    }
-
-    fn node_columns(&self) -> [Vec<u32>; 3] {
-        [
-            self.nodes.iter().map(|node| u32::from(node.feature)).collect(),
-            self.nodes.iter().map(|node| u32::from(node.threshold)).collect(),
-            self.nodes.iter().map(|node| node.next).collect(),
-        ]
-    }
-}
-
 impl Classifier for Forest {
     fn name(&self) -> &'static str {
         NAME
@@ -326,26 +255,15 @@ impl Classifier for Forest {
             || Grower::new(&columns, &labels, classes),
             |grower, piece| {
                 let (number, tree) = piece;
-                *tree = wide(|| grower.grow(&mut Random::part(how.seed, number as u64)));
+                *tree = grower.grow(&mut Random::part(how.seed, number as u64));
             },
         );
-        *self = Forest { width, classes, ..Forest::default() };
+        let mut all = Trees::new(classes);
         for class in 0..classes {
-            self.shares.extend((0..classes).map(|other| f32::from(other == class)));
+            all.values.extend((0..classes).map(|other| f32::from(other == class)));
         }
-        for tree in trees {
-            let (base, row) = (self.nodes.len() as u32, (self.shares.len() / classes) as u32);
-            self.roots.push(base);
-            self.nodes.extend(tree.nodes.into_iter().map(|node| {
-                let next = match node.feature {
-                    LEAF if node.next < classes as u32 => node.next,
-                    LEAF => node.next - classes as u32 + row,
-                    _ => node.next + base,
-                };
-                Node { next, ..node }
-            }));
-            self.shares.extend(tree.shares);
-        }
+        trees.iter().for_each(|tree| all.push(&tree.nodes, &tree.shares, classes as u32));
+        *self = Forest { width, trees: all };
         let (loss, accuracy) = judge(&self.predict(train, how.threads), train);
         let validation = (!validation.is_empty())
             .then(|| judge(&self.predict(validation, how.threads), validation));
@@ -355,86 +273,41 @@ impl Classifier for Forest {
     }
 
     fn predict(&self, rows: Rows<'_>, threads: usize) -> Vec<f32> {
-        let mut probabilities = vec![0.0; rows.len() * self.classes];
-        if self.classes > 0 {
-            let pieces = probabilities.chunks_mut(TOGETHER * self.classes);
-            let pieces = rows.rows.chunks(TOGETHER).zip(pieces);
-            share(
-                threads,
-                pieces,
-                || (),
-                |(), (some, probabilities)| {
-                    self.add(Rows { data: rows.data, rows: some }, probabilities);
-                },
-            );
+        let mut probabilities = vec![0.0; rows.len() * self.trees.classes];
+        if self.trees.classes == 0 {
+            return probabilities;
         }
+        let pieces = probabilities.chunks_mut(TOGETHER * self.trees.classes);
+        let pieces = rows.rows.chunks(TOGETHER).zip(pieces);
+        share(threads, pieces, Vec::new, |samples, (some, probabilities)| {
+            Rows { data: rows.data, rows: some }.bytes(self.width, samples);
+            self.trees.add(samples, self.width, probabilities);
+            let trees = self.trees.roots.len() as f32;
+            probabilities.iter_mut().for_each(|chance| *chance /= trees);
+        });
         probabilities
     }
 
     fn classes(&self) -> usize {
-        self.classes
+        self.trees.classes
     }
 
     fn save(&self, path: &Path) -> Result<(), LearnError> {
-        if self.roots.is_empty() {
+        if self.trees.roots.is_empty() {
             return Err(LearnError::Untrained { name: NAME });
         }
-        let said = HashMap::from([
-            ("model".to_owned(), NAME.to_owned()),
-            ("width".to_owned(), self.width.to_string()),
-            ("classes".to_owned(), self.classes.to_string()),
-        ]);
-        let [features, thresholds, next] = self.node_columns();
-        let rows = self.shares.len() / self.classes;
-        let tensors = [
-            Stored::whole("feature", &features),
-            Stored::whole("threshold", &thresholds),
-            Stored::whole("next", &next),
-            Stored::whole("roots", &self.roots),
-            Stored::floats("shares", &[rows, self.classes], &self.shares),
-        ];
-        write(path, said, &tensors)
+        let said = said(NAME, self.width, self.trees.classes);
+        write(path, said, &self.trees.stored())
     }
 
     fn load(&mut self, path: &Path) -> Result<(), LearnError> {
         let archive = Archive::read(path, NAME)?;
-        let width = archive.number("width", 1..=usize::from(LEAF))?;
-        let classes = archive.number("classes", 2..=usize::from(u16::MAX))?;
-        let rows = archive.rows("shares")?;
-        let shares = archive.floats("shares", &[rows, classes])?;
-        let (features, thresholds) = (archive.whole("feature")?, archive.whole("threshold")?);
-        let (next, roots) = (archive.whole("next")?, archive.whole("roots")?);
-        let wrong = || archive.wrong("its trees do not hang together".to_owned());
-        if features.len() != next.len() || thresholds.len() != next.len() || roots.is_empty() {
-            return Err(wrong());
-        }
-        let mut nodes = Vec::with_capacity(next.len());
-        for (at, ((feature, threshold), next)) in
-            features.into_iter().zip(thresholds).zip(next.iter().copied()).enumerate()
-        {
-            let feature = u16::try_from(feature).map_err(|_| wrong())?;
-            let threshold = u8::try_from(threshold).map_err(|_| wrong())?;
-            // A child behind its parent: no walk can go round in a circle.
-            let fits = if feature == LEAF {
-                (next as usize) < rows
-            } else {
-                usize::from(feature) < width
-                    && next as usize > at
-                    && (next as usize) + 1 < nodes.capacity()
-            };
-            if !fits {
-                return Err(wrong());
-            }
-            nodes.push(Node { feature, threshold, next });
-        }
-        if roots.iter().any(|&root| root as usize >= nodes.len()) {
-            return Err(wrong());
-        }
-        *self = Forest { width, classes, nodes, roots, shares };
+        let (width, classes) = archive.shape()?;
+        *self = Forest { width, trees: Trees::restored(&archive, width, classes)? };
         Ok(())
     }
 
     fn size(&self) -> usize {
-        self.nodes.len() * size_of::<Node>() + self.shares.len() * size_of::<f32>()
+        self.trees.size()
     }
 }

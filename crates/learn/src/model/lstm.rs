@@ -90,8 +90,10 @@ impl Lstm {
         shard.input[BLOCK..INPUT * BLOCK].fill(0.0);
         for step in 0..self.steps {
             let (slot, next) = if keep { (step, step + 1) } else { (0, 0) };
+            // Nothing has come out of the cells before the first step.
+            let runs = if step == 0 { 1 } else { INPUT };
             self.bytes(rows, step, &mut shard.input[slot * INPUT * BLOCK..]);
-            let left = Left { row: PANEL, step: 1, run: PANEL, runs: INPUT, jump: BLOCK };
+            let left = Left { row: PANEL, step: 1, run: PANEL, runs, jump: BLOCK };
             let at = |panel: usize| (panel * slots + slot) * BLOCK;
             for panel in 0..GATES {
                 product(

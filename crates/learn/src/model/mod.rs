@@ -1,7 +1,13 @@
 //! Every model, one file each.
 
+mod boosted;
+mod cnn1d;
+mod cnn2d;
+mod convnet;
 mod forest;
+mod logistic;
 mod lstm;
+mod nearest;
 mod neural;
 
 use crate::Classifier;
@@ -25,9 +31,34 @@ pub static MODELS: &[Model] = &[
         make: || Box::new(neural::Neural::<lstm::Lstm>::new()),
     },
     Model {
+        name: "cnn1d",
+        about: "convolutions over the line of bytes, after Wang et al. 2017",
+        make: || Box::new(neural::Neural::<convnet::Convnet<cnn1d::Line>>::new()),
+    },
+    Model {
+        name: "cnn2d",
+        about: "convolutions over the bytes as an image, LeNet-like",
+        make: || Box::new(neural::Neural::<convnet::Convnet<cnn2d::Image>>::new()),
+    },
+    Model {
         name: "forest",
         about: "100 trees on redrawn samples, splits of single bytes",
         make: || Box::new(forest::Forest::default()),
+    },
+    Model {
+        name: "logistic",
+        about: "logistic regression over bytes",
+        make: || Box::new(logistic::Logistic::default()),
+    },
+    Model {
+        name: "boosted",
+        about: "gradient-boosted trees over bytes",
+        make: || Box::new(boosted::Boosted::default()),
+    },
+    Model {
+        name: "nearest",
+        about: "the nearest neighbour by packet sizes and directions, else by bytes",
+        make: || Box::new(nearest::Nearest::default()),
     },
 ];
 

@@ -8,15 +8,12 @@ use crate::engine::math::{Adam, likeliest};
 use crate::engine::network::{Network, Step};
 use crate::engine::random::{Random, mix};
 use crate::engine::simd::Buffer;
-use crate::engine::store::{Archive, Stored, write};
+use crate::engine::store::{Archive, Stored, said, write};
 use crate::engine::threads::share;
 use crate::{Classifier, LearnError, Rows};
 
 /// Samples predicted together.
 const TOGETHER: usize = 128;
-
-/// Widest sample that a file may claim.
-const WIDEST: usize = 1 << 16;
 
 /// A network with what it has learned.
 pub(crate) struct Neural<N: Network> {
@@ -354,18 +351,13 @@ impl<N: Network> Classifier for Neural<N> {
         let Some(network) = &self.network else {
             return Err(LearnError::Untrained { name: N::NAME });
         };
-        let said = HashMap::from([
-            ("model".to_owned(), N::NAME.to_owned()),
-            ("width".to_owned(), self.width.to_string()),
-            ("classes".to_owned(), self.classes.to_string()),
-        ]);
+        let said = said(N::NAME, self.width, self.classes);
         write(path, said, &Self::stored(network, &self.parameters, ""))
     }
 
     fn load(&mut self, path: &Path) -> Result<(), LearnError> {
         let archive = Archive::read(path, N::NAME)?;
-        let width = archive.number("width", 1..=WIDEST)?;
-        let classes = archive.number("classes", 2..=usize::from(u16::MAX))?;
+        let (width, classes) = archive.shape()?;
         let network = N::new(width, classes);
         self.parameters = Self::restored(&network, &archive, "")?;
         (self.network, self.width, self.classes) = (Some(network), width, classes);

@@ -73,7 +73,7 @@ mod tests {
             let mut pairs = 0.0;
             for a in &sought {
                 for b in &others {
-                    pairs += if a > b { 1.0 } else if a == b { 0.5 } else { 0.0 };
+                    pairs += [0.0, 0.5, 1.0][(a.cmp(b) as i8 + 1) as usize];
                 }
             }
             let expected = pairs / (sought.len() * others.len()) as f64;
