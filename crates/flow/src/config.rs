@@ -36,6 +36,9 @@ pub struct Config {
     pub segments: bool,
     /// Whether media streams emit every packet.
     pub every_packet: bool,
+    /// Whether packets of video that is read down to its frames are messages: those of flows
+    /// whose protocol is `qq-video`.
+    pub video_packets: bool,
     /// Key of flow ids, from the study.
     pub flow_key: [u64; 2],
 }
@@ -57,6 +60,7 @@ impl Default for Config {
             bins: true,
             segments: false,
             every_packet: false,
+            video_packets: false,
             flow_key: [0, 0],
         }
     }

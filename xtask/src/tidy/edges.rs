@@ -21,7 +21,7 @@ pub(crate) const CRATES: &[Crate] = &[
     Crate { folder: "infer", on: &["flow"] },
     Crate { folder: "media", on: &["wire", "flow"] },
     Crate { folder: "learn", on: &[] },
-    Crate { folder: "store", on: &["flow", "catalog"] },
+    Crate { folder: "store", on: &["flow", "catalog", "media"] },
     Crate { folder: "analysis", on: &["store"] },
     Crate { folder: "synth", on: &["wire"] },
     Crate {

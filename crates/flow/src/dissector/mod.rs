@@ -180,6 +180,8 @@ pub struct Emit<'a> {
     /// Whether every packet of media streams is wanted as a message (`dissect`), or only
     /// what the tables keep (`run`).
     pub every_packet: bool,
+    /// Whether packets of video are wanted as messages all the same.
+    pub video_packets: bool,
     /// Hellos that other flows sent.
     pub hellos: &'a mut hellos::Hellos,
     /// Where messages go.

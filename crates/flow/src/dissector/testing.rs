@@ -44,6 +44,7 @@ impl Bench {
             transport: self.transport,
             ports: (50_000, 0),
             every_packet: false,
+            video_packets: false,
             hellos: &mut self.hellos,
             messages: &mut |_, direction, _, m| {
                 let mut line = format!("{} {}/{}", direction.name(), m.protocol, m.kind);

@@ -148,6 +148,7 @@ impl<S: Sink> Engine<S> {
             transport: entry_ref.transport(),
             ports,
             every_packet: config.every_packet,
+            video_packets: config.video_packets,
             hellos,
             messages: &mut messages,
             anomalies: &mut anomalies,

@@ -225,6 +225,7 @@ fn silently<T>(emit: &mut Emit<'_>, work: impl FnOnce(&mut Emit<'_>) -> T) -> T 
         transport: emit.transport,
         ports: emit.ports,
         every_packet: false,
+        video_packets: false,
         hellos: emit.hellos,
         messages: &mut |_, _, _, _| {},
         anomalies: &mut |_, _, _| {},

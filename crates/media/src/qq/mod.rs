@@ -123,7 +123,7 @@ impl Session {
 
     /// Takes a message that the flow engine told, for whoever has a [`ottoscope_flow::Sink`] and
     /// no bytes: all messages of one flow whose protocol is `qq-video`, with
-    /// [`ottoscope_flow::Config::every_packet`]. Others are ignored.
+    /// [`ottoscope_flow::Config::video_packets`]. Others are ignored.
     pub fn message(&mut self, message: &Message<'_>, frames: &mut dyn FnMut(Frame)) {
         if message.protocol != ottoscope_flow::dissector::qq_video::PROTOCOL.name
             || message.head.is_empty()
@@ -143,6 +143,11 @@ impl Session {
     /// Whether the flow is accepted by now.
     pub fn is_accepted(&self) -> bool {
         self.reader.score().is_some()
+    }
+
+    /// What is known so far of a stream that frames have come of; counts are told at the end.
+    pub fn stream(&self, number: u32) -> Option<&Stream> {
+        self.core.sources.iter().map(|source| &source.stream).find(|s| s.number == number)
     }
 
     /// Whether it was decided that the flow is something else, and nothing more need be pushed.

@@ -2,10 +2,12 @@
 
 mod detail;
 mod dns;
+mod video;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use ottoscope_flow::dissector::qq_video;
 use ottoscope_flow::dissector::rtp_stream::RtpStream;
 use ottoscope_flow::{Anomaly, Bin, Body, Flow, Message, Sink, Timestamp, Transport};
 
@@ -16,16 +18,20 @@ use crate::pseudonym::{AddressText, Pseudonyms};
 use crate::study::Study;
 use crate::table::Table;
 use crate::tables::{
-    Anomalies, AnomalyRow, BinRow, Bins, Dns, FlowRow, Flows, MessageRow, Messages, Rtp, RtpRow,
+    Anomalies, AnomalyRow, BinRow, Bins, Dns, FlowRow, Flows, Frames, MessageRow, Messages, Rtp,
+    RtpRow, Video,
 };
 use crate::writer::{TableWriter, Written};
 
-/// Writes flows, messages, DNS answers, media streams, bins and anomalies to a study.
+/// Writes flows, messages, DNS answers, media streams and their frames, bins and anomalies to a
+/// study.
 pub struct StoreSink {
     flows: TableWriter<Flows>,
     messages: TableWriter<Messages>,
     dns: TableWriter<Dns>,
     rtp: TableWriter<Rtp>,
+    video: TableWriter<Video>,
+    frames: TableWriter<Frames>,
     bins: TableWriter<Bins>,
     anomalies: TableWriter<Anomalies>,
     background: Arc<Background>,
@@ -37,6 +43,7 @@ pub struct StoreSink {
     text: String,
     name: String,
     scratch: dns::Scratch,
+    calls: video::Calls,
 }
 
 impl StoreSink {
@@ -55,6 +62,8 @@ impl StoreSink {
             messages: study.writer(names.clone()).in_background(&background),
             dns: study.writer(names.clone()).in_background(&background),
             rtp: study.writer(names.clone()).in_background(&background),
+            video: study.writer(names.clone()).in_background(&background),
+            frames: study.writer(names.clone()).in_background(&background),
             bins: study.writer(names.clone()).in_background(&background),
             anomalies: study.writer(names.clone()).in_background(&background),
             background,
@@ -66,6 +75,7 @@ impl StoreSink {
             text: String::new(),
             name: String::new(),
             scratch: dns::Scratch::default(),
+            calls: video::Calls::default(),
         }
     }
 
@@ -76,6 +86,8 @@ impl StoreSink {
             (Messages::INFO.name, self.messages.finish()?),
             (Dns::INFO.name, self.dns.finish()?),
             (Rtp::INFO.name, self.rtp.finish()?),
+            (Video::INFO.name, self.video.finish()?),
+            (Frames::INFO.name, self.frames.finish()?),
             (Bins::INFO.name, self.bins.finish()?),
             (Anomalies::INFO.name, self.anomalies.finish()?),
         ];
@@ -89,6 +101,8 @@ impl StoreSink {
         self.messages.flush_all()?;
         self.dns.flush_all()?;
         self.rtp.flush_all()?;
+        self.video.flush_all()?;
+        self.frames.flush_all()?;
         self.bins.flush_all()?;
         self.anomalies.flush_all()?;
         self.background.settle()
@@ -97,11 +111,13 @@ impl StoreSink {
     /// Writes the largest part of all tables until what is held fits.
     fn make_room(&mut self) -> Result<()> {
         loop {
-            let mut tables: [&mut dyn Held; 6] = [
+            let mut tables: [&mut dyn Held; 8] = [
                 &mut self.flows,
                 &mut self.messages,
                 &mut self.dns,
                 &mut self.rtp,
+                &mut self.video,
+                &mut self.frames,
                 &mut self.bins,
                 &mut self.anomalies,
             ];
@@ -120,6 +136,8 @@ impl StoreSink {
             + self.messages.buffered()
             + self.dns.buffered()
             + self.rtp.buffered()
+            + self.video.buffered()
+            + self.frames.buffered()
             + self.bins.buffered()
             + self.anomalies.buffered()
     }
@@ -269,11 +287,19 @@ impl Sink for StoreSink {
             sample: flow.sample.as_deref().and_then(some),
             sizes: flow.sizes.as_deref(),
         })?;
+        let (frames, video) = (&mut self.frames, &mut self.video);
+        self.calls.end(flow, &mut |row| frames.append(row), &mut |row| video.append(row))?;
         self.fit()
     }
 
     fn message(&mut self, message: &Message<'_>) -> Result<()> {
         self.dns_rows(message)?;
+        if message.protocol == qq_video::PROTOCOL.name && !message.head.is_empty() {
+            // A packet of video: its frames say more than a row each would.
+            let frames = &mut self.frames;
+            self.calls.message(message, |row| frames.append(row))?;
+            return self.fit();
+        }
         if let Body::RtpStream(stream) = message.body {
             self.rtp.append(&rtp_row(message.flow, stream))?;
         }

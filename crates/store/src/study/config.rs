@@ -438,6 +438,7 @@ impl StudyConfig {
             total_buffer: shares.streams,
             max_flows: to_usize(self.memory.flows).max(1),
             bins: self.keep.bins,
+            video_packets: true,
             ..Config::default()
         }
     }

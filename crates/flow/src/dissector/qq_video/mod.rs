@@ -179,13 +179,13 @@ fn emit(
     out.message(at, direction, &emitted);
 }
 
-/// Hands a packet over, where every packet is asked for.
+/// Hands a packet over, where packets of video are asked for.
 fn tell(unit: &Unit<'_>, counts: &mut Counts, out: &mut Emit<'_>) {
     let kind = unit.packet.media();
     if let Some(count) = counts.0.get_mut(usize::from(kind)) {
         *count += 1;
     }
-    if !out.every_packet {
+    if !(out.every_packet || out.video_packets) {
         return;
     }
     let emitted = Emitted {

@@ -1,0 +1,3 @@
+//! What the verbs of calls share: video out of captures.
+
+pub(crate) mod recover;

@@ -1,0 +1,207 @@
+//! Captures read for their video: streams, frames, and files of those.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ottoscope_flow::capture::{Options, Progress};
+use ottoscope_flow::dissector::qq_video;
+use ottoscope_flow::run::{RunError, feed_all};
+use ottoscope_flow::{Config, Engine, Flow, FlowId, Message, Shard, Sink};
+use ottoscope_media::extract::{self, ExtractError, Report};
+use ottoscope_media::qq::{self, Session, Stream};
+use ottoscope_media::vp8::Limits;
+use ottoscope_media::{Extract, Frame};
+use ottoscope_store::Study;
+
+use crate::commands::calls::args::{AfterLoss, VideoArgs};
+use crate::hint::stored;
+use crate::input;
+use crate::progress::ReadingBar;
+
+/// Flows of video followed at once.
+const CALLS: usize = 4096;
+
+/// What was found of one video stream.
+pub(crate) struct Found {
+    pub(crate) flow: Flow,
+    /// How sure it is that the flow is video, 0 to 1.
+    pub(crate) score: f32,
+    pub(crate) stream: Stream,
+    /// Its frames, without their bytes but with how many those were.
+    pub(crate) frames: Vec<(Frame, u64)>,
+    /// What was written, where something was asked for.
+    pub(crate) report: Option<Report>,
+}
+
+impl Found {
+    /// A name for its files.
+    pub(crate) fn stem(&self) -> String {
+        stem(self.flow.id, &self.stream)
+    }
+}
+
+fn stem(flow: FlowId, stream: &Stream) -> String {
+    format!("{}-{}-{:08x}", flow.0, stream.direction.name(), stream.ssrc)
+}
+
+/// Reads captures, writes what `wanted` asks for into `folder`, and tells what there was; whether
+/// the reading was broken off, too.
+pub(crate) fn recover(
+    args: &VideoArgs,
+    folder: &Path,
+    wanted: extract::Options,
+) -> anyhow::Result<(Vec<Found>, bool)> {
+    let study = args.study.as_ref().map(|path| Study::open(path).map_err(stored)).transpose()?;
+    let flow_key = match &study {
+        Some(study) => study.secret().map_err(stored)?.0.flow_key(),
+        None => Config::default().flow_key,
+    };
+    let config = Config { bins: false, video_packets: true, flow_key, ..Config::default() };
+    let options = Options {
+        stop: input::stop_flag(),
+        progress: Arc::new(Progress::default()),
+        ..Options::default()
+    };
+    let mut source = input::captures(&args.captures, options.clone())?;
+    let bar = ReadingBar::show(Arc::clone(&options.progress));
+    let (width, height) = args.max_size;
+    let wanted = extract::Options {
+        after_loss: args.after_loss == AfterLoss::Show,
+        limits: Limits { width, height },
+        ..wanted
+    };
+    let sink = Recovery {
+        only: args.flow.iter().copied().map(FlowId).collect(),
+        options: qq::Options { assume_size: args.assume_size, ..qq::Options::default() },
+        folder,
+        wanted,
+        open: HashMap::new(),
+        found: Vec::new(),
+    };
+    let mut engine = Engine::new(config, Arc::default(), Shard::single(), sink);
+    let read = feed_all(&mut source, &mut engine);
+    let finished = engine.finish();
+    drop(bar);
+    let failed = |error: ExtractError| {
+        let text = error.to_string();
+        anyhow::Error::new(error).context(text)
+    };
+    let stopped_by = read.map_err(|error| match error {
+        RunError::Sink(error) => failed(error),
+        error => anyhow::anyhow!("{error}"),
+    })?;
+    let (sink, _) = finished.map_err(failed)?;
+    if let Some(error) = stopped_by {
+        return Err(input::capture_error(error));
+    }
+    Ok((sink.found, options.stop.load(Ordering::Relaxed)))
+}
+
+/// Follows flows of video.
+struct Recovery<'a> {
+    only: Vec<FlowId>,
+    options: qq::Options,
+    folder: &'a Path,
+    wanted: extract::Options,
+    open: HashMap<FlowId, Call>,
+    found: Vec<Found>,
+}
+
+/// One flow.
+struct Call {
+    session: Session,
+    streams: HashMap<u32, Recovered>,
+}
+
+/// One stream so far.
+#[derive(Default)]
+struct Recovered {
+    frames: Vec<(Frame, u64)>,
+    files: Option<Extract>,
+}
+
+impl Recovery<'_> {
+    fn wants_files(&self) -> bool {
+        let w = &self.wanted;
+        w.ivf || w.webm || w.y4m || w.yuv || w.png.is_some()
+    }
+
+    /// Takes frames as they become whole.
+    fn take(&self, flow: FlowId, call: &mut Call, frames: Vec<Frame>) -> Result<(), ExtractError> {
+        for mut frame in frames {
+            let kept = call.streams.entry(frame.stream).or_default();
+            if self.wants_files() {
+                if kept.files.is_none()
+                    && let Some(stream) = call.session.stream(frame.stream)
+                {
+                    let options = extract::Options { clock: stream.clock_hz, ..self.wanted.clone() };
+                    let stem = stem(flow, stream);
+                    kept.files = Some(Extract::new(self.folder, &stem, options));
+                }
+                if let Some(files) = &mut kept.files {
+                    files.push(&frame)?;
+                }
+            }
+            let bytes = std::mem::take(&mut frame.data).len() as u64;
+            kept.frames.push((frame, bytes));
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Recovery<'_> {
+    type Error = ExtractError;
+
+    fn message(&mut self, message: &Message<'_>) -> Result<(), ExtractError> {
+        let id = message.flow.id;
+        let wanted = self.only.is_empty() || self.only.contains(&id);
+        if message.protocol != qq_video::PROTOCOL.name || !wanted {
+            return Ok(());
+        }
+        let mut call = match self.open.remove(&id) {
+            Some(call) => call,
+            None if self.open.len() >= CALLS => return Ok(()),
+            None => Call { session: Session::new(self.options), streams: HashMap::new() },
+        };
+        let mut frames = Vec::new();
+        call.session.message(message, &mut |frame| frames.push(frame));
+        self.take(id, &mut call, frames)?;
+        self.open.insert(id, call);
+        Ok(())
+    }
+
+    fn flow(&mut self, flow: &Flow) -> Result<(), ExtractError> {
+        let Some(mut call) = self.open.remove(&flow.id) else { return Ok(()) };
+        // The last frames come when the stream is known to have ended: until then their stream
+        // is still there to be asked for.
+        let session = std::mem::replace(&mut call.session, Session::new(self.options));
+        let mut frames = Vec::new();
+        let recovered = session.finish(&mut |frame| frames.push(frame));
+        let Some(score) = recovered.accepted else { return Ok(()) };
+        for mut frame in frames {
+            let Some(stream) = recovered.streams.iter().find(|s| s.number == frame.stream) else {
+                continue;
+            };
+            let wants_files = self.wants_files();
+            let kept = call.streams.entry(frame.stream).or_default();
+            if wants_files {
+                let files = kept.files.get_or_insert_with(|| {
+                    let options = extract::Options { clock: stream.clock_hz, ..self.wanted.clone() };
+                    Extract::new(self.folder, &stem(flow.id, stream), options)
+                });
+                files.push(&frame)?;
+            }
+            let bytes = std::mem::take(&mut frame.data).len() as u64;
+            kept.frames.push((frame, bytes));
+        }
+        for stream in recovered.streams.into_iter().filter(Stream::is_video) {
+            let kept = call.streams.remove(&stream.number).unwrap_or_default();
+            let report = kept.files.map(Extract::finish).transpose()?;
+            let (flow, score) = (flow.clone(), score.value());
+            self.found.push(Found { flow, score, stream, frames: kept.frames, report });
+        }
+        Ok(())
+    }
+}
