@@ -10,6 +10,8 @@ pub mod frame;
 pub mod ivf;
 pub mod picture;
 pub mod png;
+pub mod rtp_vp8;
+pub mod strip;
 pub mod vp8;
 pub mod webm;
 pub mod y4m;

@@ -21,6 +21,7 @@ pub mod packet;
 pub mod quic;
 pub mod rtcp;
 pub mod rtp;
+pub mod rtp_vp8;
 pub mod socks;
 pub mod stun;
 pub mod tls;
