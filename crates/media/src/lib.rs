@@ -11,6 +11,7 @@ pub mod numbers;
 pub mod assembly;
 pub mod qq;
 pub mod quality;
+pub mod rtp_vp8;
 
 pub mod picture;
 pub mod vp8;
@@ -18,6 +19,7 @@ pub mod vp8;
 pub mod extract;
 pub mod ivf;
 pub mod png;
+pub mod strip;
 pub mod webm;
 pub mod y4m;
 

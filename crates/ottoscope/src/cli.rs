@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Dissect(DissectArgs),
     /// From packets of an app that nobody has documented to its format, opcodes and a signature
     Infer(Box<crate::commands::infer::args::InferArgs>),
+    /// Media streams of calls, down to their pictures
+    Calls(crate::commands::calls::args::CallsArgs),
     /// From captures to samples, models, and what their scores are worth
     Learn(Box<crate::commands::learn::args::LearnArgs>),
     /// The apps that are known, and what tells them

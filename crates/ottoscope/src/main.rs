@@ -1,6 +1,7 @@
 //! Looks into over-the-top messaging and voice traffic.
 
 mod account;
+mod calls;
 mod cli;
 mod clock;
 mod commands;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Label(args) => commands::label::run(args, &mut out),
         Command::Dissect(args) => commands::dissect::run(args, &mut out),
         Command::Infer(args) => commands::infer::run(args, &mut out),
+        Command::Calls(args) => commands::calls::run(args, &mut out),
         Command::Learn(args) => commands::learn::run(args, &mut out),
         Command::Catalog(args) => commands::catalog::run(args, &mut out),
         Command::Study(args) => commands::study::run(args, &mut out),

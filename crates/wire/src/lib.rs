@@ -23,6 +23,7 @@ pub mod qq_video;
 pub mod quic;
 pub mod rtcp;
 pub mod rtp;
+pub mod rtp_vp8;
 pub mod socks;
 pub mod stun;
 pub mod tls;

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use ottoscope_wire::wechat::mmtls;
 use ottoscope_wire::{Fields, Value, WireError, dns, dtls, http, quic, rtcp, rtp, socks, stun};
-use ottoscope_wire::{oicq, qq_video, tls, vp8, wechat, xmpp};
+use ottoscope_wire::{oicq, qq_video, rtp_vp8, tls, vp8, wechat, xmpp};
 
 /// Reads bytes into `name = value` lines, or says why not.
 type Reader = fn(&[u8]) -> Result<Vec<String>, String>;
@@ -34,6 +34,7 @@ const READERS: &[(&str, Reader)] = &[
     ("rtcp", |b| lines(rtcp::Packet::parse(b))),
     ("rtcp-encrypted", |b| lines(rtcp::Encrypted::parse(b))),
     ("rtp", |b| lines(rtp::Packet::parse(b))),
+    ("rtp-vp8", |b| lines(rtp_vp8::Payload::parse(b))),
     ("server-hello", |b| {
         lines(tls::Handshake::parse(b).and_then(|m| tls::ServerHello::parse(m.body)))
     }),

@@ -12,6 +12,7 @@ use ottoscope_flow::{Config, Engine, Flow, FlowId, Message, Shard, Sink};
 use ottoscope_media::extract::{self, ExtractError, Report};
 use ottoscope_media::qq::{self, Session, Stream};
 use ottoscope_media::vp8::Limits;
+use ottoscope_media::strip::Strip;
 use ottoscope_media::{Extract, Frame};
 use ottoscope_store::Study;
 
@@ -31,6 +32,8 @@ pub(crate) struct Found {
     pub(crate) stream: Stream,
     /// Its frames, without their bytes but with how many those were.
     pub(crate) frames: Vec<(Frame, u64)>,
+    /// The same for a page.
+    pub(crate) strip: Strip,
     /// What was written, where something was asked for.
     pub(crate) report: Option<Report>,
 }
@@ -116,37 +119,30 @@ struct Call {
 }
 
 /// One stream so far.
-#[derive(Default)]
 struct Recovered {
     frames: Vec<(Frame, u64)>,
+    strip: Strip,
     files: Option<Extract>,
 }
 
-impl Recovery<'_> {
-    fn wants_files(&self) -> bool {
-        let w = &self.wanted;
-        w.ivf || w.webm || w.y4m || w.yuv || w.png.is_some()
+impl Recovered {
+    fn new(flow: FlowId, stream: &Stream, folder: &Path, wanted: &extract::Options) -> Self {
+        let w = wanted;
+        let files = (w.ivf || w.webm || w.y4m || w.yuv || w.png.is_some()).then(|| {
+            let options = extract::Options { clock: stream.clock_hz, ..w.clone() };
+            Extract::new(folder, &stem(flow, stream), options)
+        });
+        Recovered { frames: Vec::new(), strip: Strip::new(stream.clock_hz), files }
     }
 
-    /// Takes frames as they become whole.
-    fn take(&self, flow: FlowId, call: &mut Call, frames: Vec<Frame>) -> Result<(), ExtractError> {
-        for mut frame in frames {
-            let kept = call.streams.entry(frame.stream).or_default();
-            if self.wants_files() {
-                if kept.files.is_none()
-                    && let Some(stream) = call.session.stream(frame.stream)
-                {
-                    let options = extract::Options { clock: stream.clock_hz, ..self.wanted.clone() };
-                    let stem = stem(flow, stream);
-                    kept.files = Some(Extract::new(self.folder, &stem, options));
-                }
-                if let Some(files) = &mut kept.files {
-                    files.push(&frame)?;
-                }
-            }
-            let bytes = std::mem::take(&mut frame.data).len() as u64;
-            kept.frames.push((frame, bytes));
+    /// Takes a frame; its bytes go into the files and no further.
+    fn take(&mut self, mut frame: Frame) -> Result<(), ExtractError> {
+        if let Some(files) = &mut self.files {
+            files.push(&frame)?;
         }
+        self.strip.push(&frame);
+        let bytes = std::mem::take(&mut frame.data).len() as u64;
+        self.frames.push((frame, bytes));
         Ok(())
     }
 }
@@ -167,40 +163,33 @@ impl Sink for Recovery<'_> {
         };
         let mut frames = Vec::new();
         call.session.message(message, &mut |frame| frames.push(frame));
-        self.take(id, &mut call, frames)?;
+        for frame in frames {
+            let Some(stream) = call.session.stream(frame.stream) else { continue };
+            let fresh = || Recovered::new(id, stream, self.folder, &self.wanted);
+            call.streams.entry(frame.stream).or_insert_with(fresh).take(frame)?;
+        }
         self.open.insert(id, call);
         Ok(())
     }
 
     fn flow(&mut self, flow: &Flow) -> Result<(), ExtractError> {
         let Some(mut call) = self.open.remove(&flow.id) else { return Ok(()) };
-        // The last frames come when the stream is known to have ended: until then their stream
-        // is still there to be asked for.
-        let session = std::mem::replace(&mut call.session, Session::new(self.options));
         let mut frames = Vec::new();
-        let recovered = session.finish(&mut |frame| frames.push(frame));
+        let recovered = call.session.finish(&mut |frame| frames.push(frame));
         let Some(score) = recovered.accepted else { return Ok(()) };
-        for mut frame in frames {
-            let Some(stream) = recovered.streams.iter().find(|s| s.number == frame.stream) else {
-                continue;
-            };
-            let wants_files = self.wants_files();
-            let kept = call.streams.entry(frame.stream).or_default();
-            if wants_files {
-                let files = kept.files.get_or_insert_with(|| {
-                    let options = extract::Options { clock: stream.clock_hz, ..self.wanted.clone() };
-                    Extract::new(self.folder, &stem(flow.id, stream), options)
-                });
-                files.push(&frame)?;
-            }
-            let bytes = std::mem::take(&mut frame.data).len() as u64;
-            kept.frames.push((frame, bytes));
+        for frame in frames {
+            let is_its = |stream: &&Stream| stream.number == frame.stream;
+            let Some(stream) = recovered.streams.iter().find(is_its) else { continue };
+            let fresh = || Recovered::new(flow.id, stream, self.folder, &self.wanted);
+            call.streams.entry(frame.stream).or_insert_with(fresh).take(frame)?;
         }
         for stream in recovered.streams.into_iter().filter(Stream::is_video) {
-            let kept = call.streams.remove(&stream.number).unwrap_or_default();
-            let report = kept.files.map(Extract::finish).transpose()?;
+            let fresh = || Recovered::new(flow.id, &stream, self.folder, &self.wanted);
+            let kept = call.streams.remove(&stream.number).unwrap_or_else(fresh);
+            let Recovered { frames, strip, files } = kept;
+            let report = files.map(Extract::finish).transpose()?;
             let (flow, score) = (flow.clone(), score.value());
-            self.found.push(Found { flow, score, stream, frames: kept.frames, report });
+            self.found.push(Found { flow, score, stream, frames, strip, report });
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! One file a verb, each with `run(args, out)`.
 
 pub(crate) mod analyse;
+pub(crate) mod calls;
 pub(crate) mod catalog;
 pub(crate) mod dissect;
 pub(crate) mod infer;

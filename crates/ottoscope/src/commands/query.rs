@@ -52,7 +52,8 @@ pub(crate) fn question(error: Error) -> anyhow::Error {
     }
 }
 
-fn chosen(format: Format, to_file: bool) -> ottoscope_analysis::Format {
+/// The format for standard output or a file.
+pub(crate) fn chosen(format: Format, to_file: bool) -> ottoscope_analysis::Format {
     match format {
         Format::Table => {
             ottoscope_analysis::Format::Table { width: (!to_file).then(terminal_width).flatten() }

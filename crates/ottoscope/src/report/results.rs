@@ -109,6 +109,28 @@ fn provenance(study: &Path, answer: &Answer) -> anyhow::Result<serde_json::Value
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    put(path, bytes, |beside| File::create(beside))
+}
+
+/// The same, for nobody but its owner to read.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    put(path, bytes, |beside| {
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(beside)
+    })
+}
+
+fn put(
+    path: &Path,
+    bytes: &[u8],
+    create: impl FnOnce(&Path) -> io::Result<File>,
+) -> anyhow::Result<()> {
     let named = || format!("cannot write {}", path.display());
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         // A pipe or a device has no old content to keep.
@@ -117,7 +139,9 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let beside = path.with_file_name(name);
-    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    let written = create(&beside)
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         // Best effort: what matters is the error below.
         let _ = fs::remove_file(&beside);

@@ -119,14 +119,17 @@ pub(crate) struct ExtractArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Recovered video is somebody's private conversation: pages are for their owner only, and a study's \
+record notes it.
+
 Examples:
   ottoscope calls play call.pcap
-  ottoscope calls play call.pcap -o call.html         write the page, open nothing")]
+  ottoscope calls play call.pcap -o pages             write the pages, open nothing")]
 pub(crate) struct PlayArgs {
     #[command(flatten)]
     pub(crate) video: VideoArgs,
-    /// Write the page there and open nothing
-    #[arg(short = 'o', long = "output", value_name = "HTML")]
+    /// Write a page a stream into this folder, and open nothing
+    #[arg(short = 'o', long = "output", value_name = "FOLDER")]
     pub(crate) output: Option<PathBuf>,
 }
 

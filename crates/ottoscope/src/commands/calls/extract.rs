@@ -39,12 +39,18 @@ pub(super) fn run(args: &ExtractArgs, out: &mut dyn Write) -> anyhow::Result<Exi
         return Ok(ExitCode::FAILURE);
     }
     if found.is_empty() {
-        return Err(hinted(
-            "no video was found",
-            "what is known is QQ video of 2012 and 2013; `ottoscope dissect --flows` tells what else is there",
-        ));
+        return Err(nothing());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// No flow was video.
+pub(super) fn nothing() -> anyhow::Error {
+    hinted(
+        "no video was found",
+        "what is known is QQ video of 2012 and 2013; `ottoscope dissect --flows` tells what else \
+         is there",
+    )
 }
 
 /// Notes in the study's record of runs that video was taken out, and how much of it.
