@@ -20,11 +20,32 @@ const WIDEST: usize = 1 << 16;
 /// Numbers kept of a packet's layers.
 const PLACES: usize = 8;
 
+/// How samples were cut: what must be done again to ask a model that learned from them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// `session` or `flow`; `unknown` for images from elsewhere.
+    pub kind: String,
+    /// `all` or `payload`; `unknown` for images from elsewhere.
+    pub depth: String,
+    /// `honest` or `paper`.
+    pub protocol: String,
+    /// Packets whose sizes and gaps are features.
+    pub packets: usize,
+}
+
+impl Made {
+    /// Images from elsewhere: the paper's tool made most of them.
+    pub fn elsewhere() -> Self {
+        let unknown = || "unknown".to_owned();
+        Made { kind: unknown(), depth: unknown(), protocol: "paper".to_owned(), packets: 0 }
+    }
+}
+
 /// Writes samples, whole or not at all.
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn save(samples: &Samples, path: &Path) -> Result<(), LearnError> {
+pub fn save(samples: &Samples, made: &Made, path: &Path) -> Result<(), LearnError> {
     let data = &samples.data;
     let rows = data.len();
     let classes = serde_json::to_string(&data.classes)
@@ -35,6 +56,10 @@ pub fn save(samples: &Samples, path: &Path) -> Result<(), LearnError> {
         ("rows", rows.to_string()),
         ("width", data.width.to_string()),
         ("features", data.feature_width().to_string()),
+        ("kind", made.kind.clone()),
+        ("depth", made.depth.clone()),
+        ("protocol", made.protocol.clone()),
+        ("packets", made.packets.to_string()),
     ];
     let labels: Vec<u32> = data.labels.iter().map(|label| u32::from(*label)).collect();
     let headers: Vec<u32> = samples.layouts.iter().map(|layout| layout.header).collect();
@@ -83,7 +108,7 @@ const WIDE: [&str; 4] = ["origin.at", "origin.tuple", "origin.hosts", "origin.tu
 ///
 /// # Errors
 /// When it is no such file, or its columns disagree.
-pub fn load(path: &Path) -> Result<Samples, LearnError> {
+pub fn load(path: &Path) -> Result<(Samples, Made), LearnError> {
     let file = Archive::read(path, KIND)?;
     let rows = file.number("rows", 0..=MOST)?;
     let width = file.number("width", 1..=WIDEST)?;
@@ -155,7 +180,13 @@ pub fn load(path: &Path) -> Result<Samples, LearnError> {
             tunnel: value(3),
         });
     }
-    Samples::new(data, layouts, origins)
+    let made = Made {
+        kind: file.said("kind")?.to_owned(),
+        depth: file.said("depth")?.to_owned(),
+        protocol: file.said("protocol")?.to_owned(),
+        packets: file.number("packets", 0..=WIDEST)?,
+    };
+    Ok((Samples::new(data, layouts, origins)?, made))
 }
 
 #[cfg(test)]
@@ -174,15 +205,16 @@ mod tests {
         samples.layouts[5].packets.last_mut().unwrap().network = 2;
         let layers = samples.layouts[5].packets.last_mut().unwrap();
         (layers.transport, layers.payload, layers.trailer) = (3, 4, 9);
-        save(&samples, &path).unwrap();
-        assert_eq!(load(&path).unwrap(), samples);
+        let made = Made { kind: "flow".to_owned(), packets: 7, ..Made::elsewhere() };
+        save(&samples, &made, &path).unwrap();
+        assert_eq!(load(&path).unwrap(), (samples, made));
     }
 
     #[test]
     fn other_files_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.safetensors");
-        save(&toy(20, 3), &path).unwrap();
+        save(&toy(20, 3), &Made::elsewhere(), &path).unwrap();
         let whole = std::fs::read(&path).unwrap();
         for cut in [0, 7, 100, whole.len() / 2, whole.len() - 1] {
             std::fs::write(&path, &whole[..cut]).unwrap();

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use ottoscope_learn::file::Made;
 use ottoscope_learn::masks::Masks;
+use ottoscope_learn::split::{Rung, strongest};
 use ottoscope_learn::{LearnError, Samples, file, idx};
 
 use crate::commands::learn::args::{DataArgs, MaskArgs};
@@ -29,7 +31,7 @@ pub(crate) fn learned(error: LearnError) -> anyhow::Error {
 
 impl DataArgs {
     /// Reads the samples.
-    pub(crate) fn open(&self) -> anyhow::Result<Samples> {
+    pub(crate) fn open(&self) -> anyhow::Result<(Samples, Made)> {
         if self.data.extension().is_some_and(|ending| ending == ENDING) {
             if !self.classes.is_empty() {
                 return Err(hinted(
@@ -47,7 +49,7 @@ impl DataArgs {
             self.classes.clone()
         };
         let data = idx::read(&images, &labels, &classes).map_err(learned)?;
-        Samples::of_images(data).map_err(learned)
+        Ok((Samples::of_images(data).map_err(learned)?, Made::elsewhere()))
     }
 }
 
@@ -62,6 +64,11 @@ impl MaskArgs {
             Masks(self.mask.iter().copied().collect())
         }
     }
+}
+
+/// What is kept apart: what is asked for, or the strongest that the samples allow.
+pub(crate) fn rung(asked: Option<Rung>, samples: &Samples) -> Rung {
+    asked.unwrap_or_else(|| strongest(samples))
 }
 
 /// IDX images and the labels beside them.

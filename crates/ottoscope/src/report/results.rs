@@ -112,7 +112,18 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     put(path, bytes, |beside| File::create(beside))
 }
 
-/// The same, for nobody but its owner to read.
+/// The same for text, in a folder that is made where it does not exist.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    replace(path, text.as_bytes())
+}
+
+/// As [`replace`], for nobody but its owner to read.
 ///
 /// # Errors
 /// When it cannot be written.

@@ -2,6 +2,7 @@
 //! captures and can be run again whenever the catalogue has changed; only its own three tables
 //! are replaced.
 
+mod predicted;
 mod views;
 mod walk;
 
@@ -25,6 +26,7 @@ use crate::table::Table;
 use crate::tables::{Flows, LabelRow, Labels, TaskRow, Tasks, Users};
 use crate::users::{Activity, Sessions};
 use crate::writer::TableWriter;
+use predicted::Predictions;
 use views::{ClientView, PlaceView, UseView};
 
 /// How long before the first and after the last labelled flow at a server others are believed
@@ -191,21 +193,27 @@ fn judge(
     let mut feedback = Feedback::new(FEEDBACK_WINDOW, places);
     let mut without = Bits::default();
     let mut found = Vec::new();
-    let mut labeler = Labeler::new(catalog, config);
+    let mut predictions = Predictions::open(study)?;
+    let predicted = !predictions.is_empty();
+    let mut labeler = Labeler::new(Arc::clone(&catalog), config);
     summary.flows = walk::walk(study, &mut labeler, |labeler, index, flow| {
         labeler.flow(flow, &mut found);
         if with_feedback {
             feedback.learn(flow, &found);
         }
         if found.is_empty() && Feedback::may_label(flow) {
+            // What a model says is worth less than what other flows of the server tell.
             without.set(index);
+            return Ok(());
         }
+        predictions.add(&catalog, flow, &mut found)?;
         write(&mut labels, flow, &found)?;
         summary.add(&found);
         Ok(())
     })?;
     drop(labeler);
-    if with_feedback && !feedback.is_empty() {
+    if (with_feedback && !feedback.is_empty()) || predicted {
+        let mut predictions = Predictions::open(study)?;
         let mut flows = Merged::<PlaceView>::open(&study.table("flows"))?;
         let mut index = 0;
         while let Some(row) = flows.row() {
@@ -213,6 +221,7 @@ fn judge(
                 let flow = walk::place(&row);
                 found.clear();
                 found.extend(feedback.label(&flow));
+                predictions.add(&catalog, &flow, &mut found)?;
                 write(&mut labels, &flow, &found)?;
                 summary.add(&found);
             }

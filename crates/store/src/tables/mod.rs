@@ -8,6 +8,7 @@ mod flows;
 mod frames;
 mod labels;
 mod messages;
+mod predictions;
 mod rtp;
 mod tasks;
 mod users;
@@ -21,6 +22,7 @@ pub use flows::{FlowBuilder, FlowColumns, FlowRow, Flows};
 pub use frames::{FrameBuilder, FrameColumns, FrameRow, Frames};
 pub use labels::{LabelBuilder, LabelColumns, LabelRow, Labels};
 pub use messages::{MessageBuilder, MessageColumns, MessageRow, Messages};
+pub use predictions::{PredictionBuilder, PredictionColumns, PredictionRow, Predictions};
 pub use rtp::{Rtp, RtpBuilder, RtpColumns, RtpRow};
 pub use tasks::{TaskBuilder, TaskColumns, TaskRow, Tasks};
 pub use users::{UserBuilder, UserColumns, UserRow, Users};
@@ -33,6 +35,7 @@ pub static ALL: &[TableInfo] = &[
     Captures::INFO,
     Flows::INFO,
     Labels::INFO,
+    Predictions::INFO,
     Dns::INFO,
     Messages::INFO,
     Tasks::INFO,

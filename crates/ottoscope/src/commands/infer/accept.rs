@@ -14,7 +14,7 @@ use super::args::{AcceptArgs, PlaceArgs};
 use crate::hint::{hinted, stored};
 use crate::input;
 use crate::progress::say;
-use crate::report::results::replace;
+use crate::report::results::write_whole;
 
 /// Runs the verb.
 pub(super) fn run(args: &AcceptArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -158,13 +158,4 @@ fn asked(out: &mut dyn Write, target: &str) -> anyhow::Result<bool> {
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-/// Writes a file so that it is either the old or the new one, whatever happens.
-pub(super) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
-    let what = || format!("cannot write {}", path.display());
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).with_context(what)?;
-    }
-    replace(path, text.as_bytes())
 }

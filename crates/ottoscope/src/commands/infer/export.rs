@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use ottoscope_catalog::Catalog;
 use ottoscope_infer::export::{Layout, write};
 
-use super::accept::write_whole;
+use crate::report::results::write_whole;
 use super::args::ExportArgs;
 use crate::hint::hinted;
 use crate::input;

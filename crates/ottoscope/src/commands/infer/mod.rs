@@ -78,7 +78,7 @@ fn proposed(args: &ProposeArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode>
     };
     match path {
         Some(path) => {
-            accept::write_whole(&path, &text)?;
+            write_whole(&path, &text)?;
             writeln!(out, "{}", path.display())?;
             say(format_args!(
                 "read and edit it; `ottoscope infer accept {}` with --study STUDY or --into FILE \
@@ -115,7 +115,7 @@ fn tell(args: &StepArgs, upto: &str, steps: &[Step], out: &mut dyn Write) -> any
 
 fn page_of(args: &StepArgs, steps: &[Step], path: &Path) -> anyhow::Result<()> {
     let title = format!("Inference from {}", args.traffic.names());
-    accept::write_whole(path, &page::page("Protocol inference", &title, steps))
+    write_whole(path, &page::page("Protocol inference", &title, steps))
 }
 
 fn rules(traffic: &TrafficArgs) -> anyhow::Result<Rules> {

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use ottoscope_learn::Fit;
 use ottoscope_learn::masks::Mask;
+use ottoscope_learn::split::Rung;
 
 #[derive(Debug, Args)]
 pub(crate) struct LearnArgs {
@@ -19,6 +21,18 @@ pub(crate) enum LearnAction {
     Idx(IdxArgs),
     /// Samples as pictures: one each, or a gallery of classes
     Images(ImagesArgs),
+    /// One model from samples, with a card that says how to ask it and what it is worth
+    Train(TrainArgs),
+    /// Models beside trivial rivals, over seeds, with what gives the answers away
+    Evaluate(EvaluateArgs),
+    /// The OTT voice paper's experiments on data of their shape
+    Experiment(ExperimentArgs),
+    /// Evaluations side by side
+    Compare(CompareArgs),
+    /// A model asked about the same traffic with other addresses, ports and times
+    Forge(ForgeArgs),
+    /// What a model says of captures, or of a study's flows
+    Predict(PredictArgs),
 }
 
 /// Sessions or flows.
@@ -169,4 +183,247 @@ pub(crate) struct ImagesArgs {
     pub(crate) scale: u32,
     #[command(flatten)]
     pub(crate) masks: MaskArgs,
+}
+
+/// How models are trained.
+#[derive(Debug, Args)]
+pub(crate) struct FitArgs {
+    /// Passes over the samples, at most
+    #[arg(long, value_name = "N", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) epochs: u32,
+    /// Samples a step
+    #[arg(long, value_name = "N", default_value_t = 128,
+          value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) batch: u32,
+    /// Adam's step size
+    #[arg(long, value_name = "X", default_value_t = 0.001)]
+    pub(crate) rate: f32,
+    /// Passes without a better validation loss before training ends; 0 never ends early
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) patience: u32,
+    /// Everything random comes from it
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Threads
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) threads: Option<u16>,
+    /// Classes weigh the same however many samples they have
+    #[arg(long)]
+    pub(crate) balance: bool,
+}
+
+impl FitArgs {
+    /// The same for the library.
+    pub(crate) fn fit(&self) -> Fit {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Fit {
+            epochs: self.epochs,
+            batch: self.batch as usize,
+            rate: self.rate,
+            patience: self.patience,
+            seed: self.seed,
+            threads: self.threads.map_or_else(cores, usize::from),
+            balance: self.balance,
+            ..Fit::default()
+        }
+    }
+}
+
+/// How samples are parted.
+#[derive(Debug, Args)]
+pub(crate) struct SplitArgs {
+    /// What never lies on both sides: random (nothing, as in the paper), flow, hosts, capture,
+    /// time; the default is the strongest of the first four that the samples allow
+    #[arg(long, value_name = "RUNG")]
+    pub(crate) rung: Option<Rung>,
+    /// Samples of a class, at most
+    #[arg(long, value_name = "N")]
+    pub(crate) most: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Ctrl-C keeps what was learned in MODEL.checkpoint; the same command goes on from there.
+
+Examples:
+  ottoscope learn train voice.safetensors --model lstm -o lstm.safetensors
+  ottoscope learn train idx/ --model cnn1d --epochs 40 --balance -o cnn.safetensors --onnx cnn.onnx
+  ottoscope learn train voice.safetensors --model forest --no-mask --rung random -o paper.safetensors")]
+pub(crate) struct TrainArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// The model; a name that is none lists them
+    #[arg(long, value_name = "NAME", default_value = "lstm")]
+    pub(crate) model: String,
+    /// The file of weights to write; the card lies beside it
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) masks: MaskArgs,
+    #[command(flatten)]
+    pub(crate) split: SplitArgs,
+    #[command(flatten)]
+    pub(crate) fit: FitArgs,
+    /// Do not look for header fields that solve the task alone
+    #[arg(long)]
+    pub(crate) no_probes: bool,
+    /// Also write the model as ONNX
+    #[arg(long, value_name = "FILE")]
+    pub(crate) onnx: Option<PathBuf>,
+    /// Also write a page with the curves
+    #[arg(long, value_name = "HTML")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ottoscope learn evaluate voice.safetensors --models lstm,forest -o voice-report
+  ottoscope learn evaluate idx/ --models cnn1d --no-mask --rung random      as the paper does it
+  ottoscope learn evaluate voice.safetensors --hold-out Viber               what of unknown apps?")]
+pub(crate) struct EvaluateArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// The models
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "lstm,forest")]
+    pub(crate) models: Vec<String>,
+    /// A folder for the page and report.json
+    #[arg(short = 'o', long = "output", value_name = "FOLDER")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) masks: MaskArgs,
+    #[command(flatten)]
+    pub(crate) split: SplitArgs,
+    #[command(flatten)]
+    pub(crate) fit: FitArgs,
+    /// Runs, each with a seed and a split of its own
+    #[arg(long, value_name = "N", default_value_t = 5,
+          value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) seeds: u16,
+    /// Classes that the first model must not learn, and is asked about all the same
+    #[arg(long, value_name = "CLASSES", value_delimiter = ',')]
+    pub(crate) hold_out: Vec<String>,
+    /// Do not ask again with forged addresses, ports and times
+    #[arg(long)]
+    pub(crate) no_forge: bool,
+}
+
+/// Samples of one representation.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+}
+
+fn parse_named(text: &str) -> Result<Named, String> {
+    let (name, path) = text
+        .split_once('=')
+        .filter(|(name, path)| !name.is_empty() && !path.is_empty())
+        .ok_or_else(|| format!("`{text}`: write a name and a path as in S_A=sessions.safetensors"))?;
+    Ok(Named { name: name.to_owned(), path: path.into() })
+}
+
+/// Reads an experiment's numeral.
+fn parse_experiment(text: &str) -> Result<ottoscope_learn::experiment::Experiment, String> {
+    text.parse()
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Representations are named as in the paper: S_A and F_A are sessions and flows of all layers, S_L7 \
+and F_L7 of layer 7. `--no-mask --rung random` is the paper's protocol, and leaky.
+
+Examples:
+  ottoscope learn experiment III S_A=sessions.safetensors F_A=flows.safetensors -o exp3
+  ottoscope learn experiment VI S_A=all.safetensors --models lstm --epochs 20")]
+pub(crate) struct ExperimentArgs {
+    /// I to VI
+    #[arg(value_name = "NUMBER", value_parser = parse_experiment)]
+    pub(crate) experiment: ottoscope_learn::experiment::Experiment,
+    /// Samples by representation
+    #[arg(value_name = "NAME=SAMPLES", required = true, value_parser = parse_named)]
+    pub(crate) data: Vec<Named>,
+    /// Names of the classes of IDX labels, in their order
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) classes: Vec<String>,
+    /// The models; the paper's by default
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) models: Vec<String>,
+    /// Classes that are OTT voice, for experiment V; the paper's by default
+    #[arg(long, value_name = "CLASSES", value_delimiter = ',')]
+    pub(crate) voice: Vec<String>,
+    /// A folder for the page and outcome.json
+    #[arg(short = 'o', long = "output", value_name = "FOLDER")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) masks: MaskArgs,
+    /// What never lies on both sides of the split
+    #[arg(long, value_name = "RUNG")]
+    pub(crate) rung: Option<Rung>,
+    #[command(flatten)]
+    pub(crate) fit: FitArgs,
+    /// Runs, each with a seed and a split of its own
+    #[arg(long, value_name = "N", default_value_t = 5,
+          value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) seeds: u16,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  ottoscope learn compare S_A=report-sa/report.json F_A=report-fa/report.json")]
+pub(crate) struct CompareArgs {
+    /// What `learn evaluate -o` wrote, by name
+    #[arg(value_name = "NAME=REPORT", required = true, value_parser = parse_named)]
+    pub(crate) reports: Vec<Named>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  ottoscope learn forge voice.safetensors --model lstm.safetensors -o forged.safetensors")]
+pub(crate) struct ForgeArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Weights of a trained model
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// Also write the forged samples
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// What the other addresses, ports and times come from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Of a study the predictions become a table, and labels of flows that nothing else tells: a class \
+named like an app of the catalogue labels as that app. The study needs samples \
+(`run --sample-bytes 784`), and the model must have learned from sessions of layer 7 \
+(`learn samples --layers l7`).
+
+Examples:
+  ottoscope learn predict --model lstm.safetensors new.pcap
+  ottoscope learn predict --model lstm.safetensors --study city")]
+pub(crate) struct PredictArgs {
+    /// Weights of a trained model
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// Capture files, folders or globs: one CSV line a session or flow
+    #[arg(value_name = "CAPTURE", required_unless_present = "study")]
+    pub(crate) captures: Vec<String>,
+    /// Predict the flows of this study
+    #[arg(short, long, value_name = "STUDY", conflicts_with = "captures")]
+    pub(crate) study: Option<PathBuf>,
+    /// Further catalogue files, for the labels
+    #[arg(long, value_name = "TOML", requires = "study")]
+    pub(crate) catalog: Vec<PathBuf>,
+    /// Answers a window, for the drift alarm
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) window: usize,
+    /// Threads
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) threads: usize,
 }

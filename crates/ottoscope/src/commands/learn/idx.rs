@@ -12,9 +12,9 @@ use crate::learn::data::{ENDING, learned};
 
 /// Runs the verb.
 pub(super) fn run(args: &IdxArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let samples = args.data.open()?;
+    let (samples, made) = args.data.open()?;
     if args.output.extension().is_some_and(|ending| ending == ENDING) {
-        file::save(&samples, &args.output).map_err(learned)?;
+        file::save(&samples, &made, &args.output).map_err(learned)?;
         writeln!(out, "{} samples in {}", samples.len(), args.output.display())?;
         return Ok(ExitCode::SUCCESS);
     }

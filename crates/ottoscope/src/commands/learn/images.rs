@@ -12,7 +12,7 @@ use crate::learn::data::learned;
 
 /// Runs the verb.
 pub(super) fn run(args: &ImagesArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let samples = args.data.open()?;
+    let (samples, _) = args.data.open()?;
     let masked =
         if args.masks.mask.is_empty() { samples } else { samples.masked(&args.masks.masks()).0 };
     let data = &masked.data;

@@ -12,11 +12,13 @@ use ottoscope_flow::FlowId;
 use ottoscope_flow::capture::{Input, Options, Progress};
 use ottoscope_flow::sample::{self, Config, Depth, Kind, Naming, Protocol as From, Unit as Cut};
 use ottoscope_learn::clean::{clean, counts};
-use ottoscope_learn::layers::{Layers, Layout};
+use ottoscope_learn::file::{self, Made};
+use ottoscope_learn::layers::Layout;
 use ottoscope_learn::samples::Origin;
-use ottoscope_learn::{Dataset, Samples, file};
+use ottoscope_learn::{Dataset, Samples};
 use ottoscope_store::Study;
 
+use super::predict::layout;
 use super::args::{ClassBy, Depth as Bytes, Protocol, SamplesArgs, Unit};
 use crate::account::{Step, Table, count, heads, print};
 use crate::commands::query;
@@ -24,9 +26,6 @@ use crate::hint::{hinted, stored};
 use crate::input;
 use crate::learn::data::{ENDING, learned};
 use crate::progress::ReadingBar;
-
-/// Bytes of the headers in front of a capture file's first packet, and of each record's.
-const FILE_HEADER: u32 = 24;
 
 /// Runs the verb.
 pub(super) fn run(args: &SamplesArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -123,7 +122,13 @@ pub(super) fn run(args: &SamplesArgs, out: &mut dyn Write) -> anyhow::Result<Exi
             "a sample needs TCP, UDP or SCTP over IP, and payload with --layers l7",
         ));
     }
-    file::save(&samples, &args.output).map_err(learned)?;
+    let made = Made {
+        kind: if args.unit == Unit::Session { "session" } else { "flow" }.to_owned(),
+        depth: if args.layers == Bytes::All { "all" } else { "payload" }.to_owned(),
+        protocol: if args.protocol == Protocol::Honest { "honest" } else { "paper" }.to_owned(),
+        packets: args.packets as usize,
+    };
+    file::save(&samples, &made, &args.output).map_err(learned)?;
     let counts = counts(&samples.data);
     let mut rows: Vec<Vec<String>> = counts
         .classes
@@ -236,18 +241,7 @@ impl<'a> Taken<'a> {
         self.data.features.append(&mut unit.features(self.args.packets as usize));
         self.data.bytes.extend_from_slice(&unit.bytes);
         self.data.labels.push(label);
-        let header = if self.args.protocol == Protocol::Paper { FILE_HEADER } else { 0 };
-        let packets = unit.layers.iter().map(|layers| Layers {
-            record: layers.record,
-            link: layers.link,
-            network: layers.network,
-            transport: layers.transport,
-            payload: layers.payload,
-            trailer: layers.trailer,
-            end: layers.end,
-            protocol: layers.protocol,
-        });
-        self.layouts.push(Layout { header, packets: packets.collect() });
+        self.layouts.push(layout(&unit, self.args.protocol == Protocol::Paper));
         self.origins.push(Origin {
             capture: Some(unit.groups.capture),
             at: Some(unit.first.0 as f64 / 1e9),
