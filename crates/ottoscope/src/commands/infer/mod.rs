@@ -29,6 +29,7 @@ use crate::clock;
 use crate::hint::{hinted, stored};
 use crate::infer::select::Rules;
 use crate::progress::say;
+use crate::report::results::write_whole;
 
 /// Runs the verb.
 pub(crate) fn run(args: &InferArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
