@@ -12,6 +12,7 @@ mod frames;
 mod hex;
 mod infer;
 mod messages;
+mod qq;
 
 /// A target's name and what it runs.
 pub type Target = (&'static str, fn(&[u8]));
@@ -26,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     ("http", messages::http),
     ("inference", infer::inference),
     ("packet", frames::packet),
+    ("qq", qq::qq),
     ("quic", messages::quic),
     ("scenario", catalog::scenario),
     ("signature", catalog::signature),
