@@ -13,6 +13,7 @@ mod hex;
 mod infer;
 mod learn;
 mod messages;
+mod qq;
 
 /// A target's name and what it runs.
 pub type Target = (&'static str, fn(&[u8]));
@@ -28,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     ("idx", learn::idx),
     ("inference", infer::inference),
     ("packet", frames::packet),
+    ("qq", qq::qq),
     ("quic", messages::quic),
     ("scenario", catalog::scenario),
     ("signature", catalog::signature),
