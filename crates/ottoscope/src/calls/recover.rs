@@ -11,8 +11,8 @@ use ottoscope_flow::run::{RunError, feed_all};
 use ottoscope_flow::{Config, Engine, Flow, FlowId, Message, Shard, Sink};
 use ottoscope_media::extract::{self, ExtractError, Report};
 use ottoscope_media::qq::{self, Session, Stream};
-use ottoscope_media::vp8::Limits;
 use ottoscope_media::strip::Strip;
+use ottoscope_media::vp8::Limits;
 use ottoscope_media::{Extract, Frame};
 use ottoscope_store::Study;
 

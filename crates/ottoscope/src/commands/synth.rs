@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use ottoscope_synth::lab::{self, LABS, Lab, Layout, to_toml};
+use ottoscope_synth::qq::{self, CALLS, Call};
 use ottoscope_synth::scenario::{BUILTIN, Duration, Encapsulation};
 use ottoscope_synth::{
     DnsTruth, FlowTruth, JsonLines, MessageTruth, Scenario, SynthError, Totals, TruthSink, generate,
@@ -23,6 +24,7 @@ Examples:
   ottoscope synth cell-minute -o cell.pcap                a small capture to try things on
   ottoscope synth cell-day -o day.pcap --truth day.jsonl  and what is really in it
   ottoscope synth w-tcp -o lab.pcap --lab lab.toml        controlled experiments for `infer`
+  ottoscope synth qq-video -o call.pcap                   a video call for `calls extract`
   ottoscope synth mine.toml --users 5000 --gtp -o -       your own, to standard output")]
 pub(crate) struct SynthArgs {
     /// A shipped scenario's name, or a scenario file
@@ -66,25 +68,22 @@ pub(crate) fn run(args: &SynthArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         for (name, about) in LABS {
             writeln!(out, "{name:14} {about}")?;
         }
+        for (name, about) in CALLS {
+            writeln!(out, "{name:14} {about}")?;
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let (Some(name), Some(output)) = (&args.scenario, &args.output) else {
         return Ok(ExitCode::FAILURE); // clap asks for both unless --list is given
     };
     if let Ok(lab) = Lab::builtin(name) {
-        let shape = [
-            ("--users", args.users.is_some()),
-            ("--duration", args.duration.is_some()),
-            ("--flows", args.flows.is_some()),
-            ("--gtp", args.gtp),
-        ];
-        if let Some((option, _)) = shape.iter().find(|(_, given)| *given) {
-            return Err(hinted(
-                format!("{option} does not go with `{name}`: a lab has the size that it has"),
-                "--seed makes another of its kind",
-            ));
-        }
+        no_shape(args, name)?;
         return laboratory(args, &lab, output);
+    }
+    let seed = args.seed.unwrap_or(1);
+    if let Ok(call) = Call::builtin(name, seed) {
+        no_shape(args, name)?;
+        return video_call(args, &call, seed, output);
     }
     let mut scenario = load(name)?;
     scenario.users = args.users.unwrap_or(scenario.users);
@@ -128,6 +127,56 @@ pub(crate) fn run(args: &SynthArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         grouped(totals.file),
         grouped(totals.flows),
         grouped(totals.users),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses what labs and calls have no use for.
+fn no_shape(args: &SynthArgs, name: &str) -> anyhow::Result<()> {
+    let shape = [
+        ("--users", args.users.is_some()),
+        ("--duration", args.duration.is_some()),
+        ("--flows", args.flows.is_some()),
+        ("--gtp", args.gtp),
+    ];
+    match shape.iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(hinted(
+            format!("{option} does not go with `{name}`: it has the size that it has"),
+            "--seed makes another of its kind",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Makes a video call's capture.
+fn video_call(args: &SynthArgs, call: &Call, seed: u64, output: &Path) -> anyhow::Result<ExitCode> {
+    let made = if output.as_os_str() == "-" {
+        qq::generate(call, seed, &mut io::stdout().lock())
+    } else {
+        let mut out = BufWriter::new(create(output)?);
+        qq::generate(call, seed, &mut out).and_then(|truth| {
+            out.flush().map_err(SynthError::Capture)?;
+            Ok(truth)
+        })
+    };
+    let truth = match made {
+        Ok(truth) => truth,
+        // `| head` is a normal way to end.
+        Err(SynthError::Capture(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(error) => return Err(error).context("cannot make the call"),
+    };
+    if let Some(path) = &args.truth {
+        let mut out = BufWriter::new(create(path)?);
+        truth.write(&mut out).and_then(|()| out.flush()).context("cannot write the truth")?;
+    }
+    writeln!(
+        io::stderr(),
+        "{} packets, {} video streams, {} frames; seed {seed}",
+        grouped(truth.packets),
+        truth.streams.len(),
+        grouped(truth.frames.len() as u64),
     )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -106,9 +106,10 @@ pub(crate) fn confusion(caption: &str, scores: &Scores) -> Table {
         pairs.extend(wrong.map(|(said, n)| (*n, is, said)));
     }
     pairs.sort_by_key(|pair| (std::cmp::Reverse(pair.0), pair.1, pair.2));
-    let rows = pairs.into_iter().take(LISTED).map(|(n, is, said)| {
-        vec![names[is].to_owned(), names[said].to_owned(), count(n)]
-    });
+    let rows = pairs
+        .into_iter()
+        .take(LISTED)
+        .map(|(n, is, said)| vec![names[is].to_owned(), names[said].to_owned(), count(n)]);
     Table {
         caption: format!("{caption}: the most frequent confusions"),
         columns: heads(["is", "taken for", "samples"]),
@@ -131,14 +132,22 @@ pub(crate) fn curves(step: &mut Step, id: &str, model: &str, epochs: &[Epoch]) {
     };
     let series = |name: &str, points| Series { name: name.to_owned(), points };
     for (what, unit, series) in [
-        ("loss", Unit::Count, [
-            series("training", points(&|e| Some(e.loss))),
-            series("validation", points(&|e| Some(e.validation?.0))),
-        ]),
-        ("accuracy", Unit::Share, [
-            series("training", points(&|e| Some(e.accuracy))),
-            series("validation", points(&|e| Some(e.validation?.1))),
-        ]),
+        (
+            "loss",
+            Unit::Count,
+            [
+                series("training", points(&|e| Some(e.loss))),
+                series("validation", points(&|e| Some(e.validation?.0))),
+            ],
+        ),
+        (
+            "accuracy",
+            Unit::Share,
+            [
+                series("training", points(&|e| Some(e.accuracy))),
+                series("validation", points(&|e| Some(e.validation?.1))),
+            ],
+        ),
     ] {
         step.figures.push(Figure {
             id: format!("{id}-{what}"),

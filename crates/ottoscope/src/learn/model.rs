@@ -55,7 +55,10 @@ impl Trained {
         let Recipe { width, left, .. } = self.card.recipe;
         if samples.data.width != width {
             return Err(hinted(
-                format!("samples of {} bytes, and the model learned from {width}", samples.data.width),
+                format!(
+                    "samples of {} bytes, and the model learned from {width}",
+                    samples.data.width
+                ),
                 format!("cut them anew: `learn samples --width {width}`"),
             ));
         }

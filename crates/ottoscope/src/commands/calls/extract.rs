@@ -58,9 +58,15 @@ pub(super) fn note(args: &VideoArgs, found: &[Found], pictures: bool) -> anyhow:
     let Some(study) = &args.study else { return Ok(()) };
     let study = Study::open(study).map_err(stored)?;
     let lock = study.lock().map_err(stored)?;
-    let mut record =
-        Run::begin(&study, &lock, "calls extract", &clock::host(), clock::arguments(), clock::now())
-            .map_err(stored)?;
+    let mut record = Run::begin(
+        &study,
+        &lock,
+        "calls extract",
+        &clock::host(),
+        clock::arguments(),
+        clock::now(),
+    )
+    .map_err(stored)?;
     record.count("video streams", found.len() as u64);
     let written = found.iter().filter_map(|found| found.report.as_ref());
     let frames = written.map(|report| report.written).sum();
@@ -89,7 +95,7 @@ fn account(found: &[Found], pictures: bool, args: &ExtractArgs) -> Step {
             count(stream.incomplete),
             size,
         ]);
-        for report in &found.report {
+        if let Some(report) = &found.report {
             for file in &report.files {
                 step.say(format!("{}: {} frames", file.path.display(), count(file.frames)));
             }
@@ -104,7 +110,11 @@ fn account(found: &[Found], pictures: bool, args: &ExtractArgs) -> Step {
                 step.say(format!("{}: frame {}: {}", found.stem(), refused.frame, refused.error));
             }
             if report.refused > 3 {
-                step.say(format!("{}: {} frames refused in all", found.stem(), count(report.refused)));
+                step.say(format!(
+                    "{}: {} frames refused in all",
+                    found.stem(),
+                    count(report.refused)
+                ));
             }
         }
     }

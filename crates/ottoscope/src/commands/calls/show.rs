@@ -16,7 +16,7 @@ pub(super) fn run(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<ExitCo
     let session = open(&args.study)?;
     let flow = args.flow;
     let known = session.sql(&format!("SELECT flow FROM flows WHERE flow = {flow}"));
-    if known.map_err(question)?.rows() == 0 {
+    if known.map_err(question)?.is_empty() {
         return Err(hinted(
             format!("the study has no flow {flow}"),
             "`ottoscope calls list` names those with media",

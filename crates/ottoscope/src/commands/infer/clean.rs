@@ -1,5 +1,6 @@
 //! `infer clean`: which flows are the app's, and what was dropped.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use ottoscope_infer::FlowType;
@@ -53,7 +54,7 @@ pub(crate) fn step(survey: &Survey, chosen: bool) -> Step {
         let rows = dropped.iter().take(ROWS).map(|(server, count)| {
             vec![(*server).clone(), grouped(count.flows), grouped(count.payload)]
         });
-        (vec!["server", "flows", "payload bytes"], rows.collect())
+        (heads(["server", "flows", "payload bytes"]), rows.collect())
     });
     if !survey.intervals.is_empty() {
         step.tables.push(tasks(survey));
@@ -65,7 +66,7 @@ fn list(
     step: &mut Step,
     what: &str,
     all: usize,
-    rows: impl FnOnce() -> (Vec<&'static str>, Vec<Vec<String>>),
+    rows: impl FnOnce() -> (Vec<Cow<'static, str>>, Vec<Vec<String>>),
 ) {
     if all == 0 {
         return;

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use ottoscope_catalog::Catalog;
 use ottoscope_infer::export::{Layout, write};
 
-use crate::report::results::write_whole;
 use super::args::ExportArgs;
 use crate::hint::hinted;
 use crate::input;
+use crate::report::results::write_whole;
 
 /// Runs the verb.
 pub(super) fn run(args: &ExportArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {

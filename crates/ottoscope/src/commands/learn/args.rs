@@ -320,7 +320,9 @@ fn parse_named(text: &str) -> Result<Named, String> {
     let (name, path) = text
         .split_once('=')
         .filter(|(name, path)| !name.is_empty() && !path.is_empty())
-        .ok_or_else(|| format!("`{text}`: write a name and a path as in S_A=sessions.safetensors"))?;
+        .ok_or_else(|| {
+            format!("`{text}`: write a name and a path as in S_A=sessions.safetensors")
+        })?;
     Ok(Named { name: name.to_owned(), path: path.into() })
 }
 

@@ -17,7 +17,8 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> anyhow::Result<Exi
     let mut rows = Vec::new();
     for named in &args.reports {
         let shown = named.path.display();
-        let text = fs::read_to_string(&named.path).with_context(|| format!("cannot read {shown}"))?;
+        let text =
+            fs::read_to_string(&named.path).with_context(|| format!("cannot read {shown}"))?;
         let report: Report = serde_json::from_str(&text)
             .with_context(|| format!("{shown} is no report of `learn evaluate`"))?;
         let best = report.rivals.iter().max_by(|a, b| a.accuracy.mean.total_cmp(&b.accuracy.mean));
@@ -31,7 +32,9 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> anyhow::Result<Exi
                 interval(&model.f1[1]),
                 interval(&model.f1[2]),
                 report.rung.name().to_owned(),
-                best.map_or_else(String::new, |r| format!("{} {}", share(r.accuracy.mean), r.model)),
+                best.map_or_else(String::new, |r| {
+                    format!("{} {}", share(r.accuracy.mean), r.model)
+                }),
                 leak.map_or_else(String::new, |p| format!("{} {}", share(p.accuracy), p.name)),
             ]);
         }

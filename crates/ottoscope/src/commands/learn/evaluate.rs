@@ -14,12 +14,12 @@ use ottoscope_learn::{Epoch, Samples};
 
 use super::args::EvaluateArgs;
 use crate::account::{Step, Table, count, heads, page, print};
-use crate::report::results::write_whole;
 use crate::hint::hinted;
 use crate::learn::account::{self, share};
 use crate::learn::data::{learned, rung};
 use crate::learn::model::named;
 use crate::learn::work::Work;
+use crate::report::results::write_whole;
 
 /// Runs the verb.
 pub(super) fn run(args: &EvaluateArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -36,7 +36,8 @@ pub(super) fn run(args: &EvaluateArgs, out: &mut dyn Write) -> anyhow::Result<Ex
     let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|n| args.fit.seed + n).collect();
     let makes: Vec<(&str, Box<dyn Fn() -> Box<dyn ottoscope_learn::Classifier> + Sync>)> =
         kinds.iter().map(|kind| (kind.name, Box::new(kind.make) as Box<_>)).collect();
-    let models: Vec<(&str, Make<'_>)> = makes.iter().map(|(name, make)| (*name, &**make as Make<'_>)).collect();
+    let models: Vec<(&str, Make<'_>)> =
+        makes.iter().map(|(name, make)| (*name, &**make as Make<'_>)).collect();
     let by_name = |name: &str| named(name).map(|kind| kind.make);
     let (forest, boosted, nearest) = (by_name("forest")?, by_name("boosted")?, by_name("nearest")?);
     let makers = Makers { forest: &forest, boosted: &boosted, nearest: &nearest };
@@ -46,8 +47,9 @@ pub(super) fn run(args: &EvaluateArgs, out: &mut dyn Write) -> anyhow::Result<Ex
     let mut watch = |name: &str, run: usize, epoch: &Epoch| work.pass(name, run, epoch);
     let mut bench =
         Bench { fit: &fit, plan: &plan, seeds: &seeds, clock: &clock, watch: &mut watch };
-    let report = evaluate(&raw, &masks, &models, &makers, &Extra { held: &held, forge }, &mut bench)
-        .map_err(learned)?;
+    let report =
+        evaluate(&raw, &masks, &models, &makers, &Extra { held: &held, forge }, &mut bench)
+            .map_err(learned)?;
     work.end();
     if work.stopped() {
         return Err(anyhow::anyhow!("stopped: what part of the passes says is not what all say"));
@@ -96,7 +98,12 @@ fn steps(report: &Report, raw: &Samples, args: &EvaluateArgs) -> Vec<Step> {
     ));
     first.say(match report.masks.as_slice() {
         [] => "nothing is hidden".to_owned(),
-        masks => format!("hidden: {}; {} of {} bytes are left", masks.join(", "), report.left, raw.data.width),
+        masks => format!(
+            "hidden: {}; {} of {} bytes are left",
+            masks.join(", "),
+            report.left,
+            raw.data.width
+        ),
     });
     first.say(format!(
         "split by {}; mean and 95 % interval over {} seeds",
@@ -109,13 +116,16 @@ fn steps(report: &Report, raw: &Samples, args: &EvaluateArgs) -> Vec<Step> {
         rungs.push(vec![state.rung.name().to_owned(), why]);
     }
     first.tables.push(account::models("Models", &report.models));
-    first.tables.push(account::models("Rivals, which see what is hidden from the models", &report.rivals));
+    first
+        .tables
+        .push(account::models("Rivals, which see what is hidden from the models", &report.rivals));
     first.tables.push(Table {
         caption: "What the data allow to be kept apart".to_owned(),
         columns: heads(["rung", "can be split"]),
         rows: rungs,
     });
-    let counts = report.counts.classes.iter().map(|(class, n)| vec![class.clone(), count(*n as u64)]);
+    let counts =
+        report.counts.classes.iter().map(|(class, n)| vec![class.clone(), count(*n as u64)]);
     first.tables.push(Table {
         caption: "Samples".to_owned(),
         columns: heads(["class", "samples"]),
@@ -130,7 +140,9 @@ fn steps(report: &Report, raw: &Samples, args: &EvaluateArgs) -> Vec<Step> {
         rows: report
             .leaks
             .iter()
-            .map(|p| vec![p.name.clone(), p.bytes.to_string(), share(p.accuracy), share(p.macro_f1)])
+            .map(|p| {
+                vec![p.name.clone(), p.bytes.to_string(), share(p.accuracy), share(p.macro_f1)]
+            })
             .collect(),
     });
     if !report.forged.is_empty() {
@@ -141,7 +153,12 @@ fn steps(report: &Report, raw: &Samples, args: &EvaluateArgs) -> Vec<Step> {
                 .forged
                 .iter()
                 .map(|f| {
-                    vec![f.model.clone(), share(f.before), share(f.after), share(f.before - f.after)]
+                    vec![
+                        f.model.clone(),
+                        share(f.before),
+                        share(f.after),
+                        share(f.before - f.after),
+                    ]
                 })
                 .collect(),
         });

@@ -15,11 +15,11 @@ use ottoscope_learn::{Classifier, Epoch};
 
 use super::args::{DataArgs, ExperimentArgs};
 use crate::account::{Step, Table, count, heads, page, print};
-use crate::report::results::write_whole;
 use crate::learn::account::{self, interval, share};
 use crate::learn::data::{learned, rung};
 use crate::learn::model::named;
 use crate::learn::work::Work;
+use crate::report::results::write_whole;
 
 /// Runs the verb.
 pub(super) fn run(args: &ExperimentArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -76,7 +76,8 @@ fn steps(outcome: &Outcome, masks: &[String], rung: &str, seeds: u16) -> Vec<Ste
     let mut first =
         Step::new("experiment", format!("Experiment {}: {}", outcome.experiment, outcome.title));
     first.say(if masks.is_empty() {
-        "nothing is hidden, as in the paper: capture times and addresses are among the bytes".to_owned()
+        "nothing is hidden, as in the paper: capture times and addresses are among the bytes"
+            .to_owned()
     } else {
         format!("hidden: {}", masks.join(", "))
     });

@@ -129,15 +129,24 @@ fn of_study(
     let kept = study.config().keep.sample_bytes.0;
     if kept < recipe.width as u64 {
         return Err(hinted(
-            format!("the study keeps {kept} bytes of a flow, and the model looks at {}", recipe.width),
+            format!(
+                "the study keeps {kept} bytes of a flow, and the model looks at {}",
+                recipe.width
+            ),
             format!("fill a study anew: `ottoscope run --sample-bytes {}`", recipe.width),
         ));
     }
     let catalog = Arc::new(input::study_catalog(&study, &args.catalog)?);
     let lock = study.lock().map_err(stored)?;
-    let mut record =
-        Run::begin(&study, &lock, "learn predict", &clock::host(), clock::arguments(), clock::now())
-            .map_err(stored)?;
+    let mut record = Run::begin(
+        &study,
+        &lock,
+        "learn predict",
+        &clock::host(),
+        clock::arguments(),
+        clock::now(),
+    )
+    .map_err(stored)?;
     let names = record.part_names(0);
     let mut asker = Asker::new(args, trained);
     let mut failed = None;

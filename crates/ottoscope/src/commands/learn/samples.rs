@@ -18,8 +18,8 @@ use ottoscope_learn::samples::Origin;
 use ottoscope_learn::{Dataset, Samples};
 use ottoscope_store::Study;
 
-use super::predict::layout;
 use super::args::{ClassBy, Depth as Bytes, Protocol, SamplesArgs, Unit};
+use super::predict::layout;
 use crate::account::{Step, Table, count, heads, print};
 use crate::commands::query;
 use crate::hint::{hinted, stored};
@@ -79,7 +79,7 @@ pub(super) fn run(args: &SamplesArgs, out: &mut dyn Write) -> anyhow::Result<Exi
         step.say(format!("{} is not read: {reason}", path.display()));
     }
     for capture in summary.captures.iter().filter(|capture| capture.truncated) {
-        step.say(format!("{} ends inside a record", capture.path));
+        step.say(format!("{} ends inside a record", capture.path.display()));
     }
     let cut = summary.count;
     step.say(format!(

@@ -12,12 +12,12 @@ use ottoscope_learn::{Control, Epoch, Fit, Rows};
 
 use super::args::TrainArgs;
 use crate::account::{Step, count, page, print};
-use crate::report::results::write_whole;
 use crate::hint::hinted;
 use crate::learn::account;
 use crate::learn::data::{ENDING, learned, rung};
 use crate::learn::model::{card_of, digest_of, named, recipe};
 use crate::learn::work::Work;
+use crate::report::results::write_whole;
 
 /// Certainties kept for drift.
 const CERTAINTIES: usize = 1000;
@@ -123,7 +123,11 @@ pub(super) fn run(args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         count(parts.test.len() as u64),
         plan.rung.name()
     ));
-    step.say(format!("{} passes in {seconds:.1} s, {} bytes", epochs.len(), count(model.size() as u64)));
+    step.say(format!(
+        "{} passes in {seconds:.1} s, {} bytes",
+        epochs.len(),
+        count(model.size() as u64)
+    ));
     step.say(format!("{:.4} of the test samples are right", scores.accuracy));
     for warning in &warnings {
         step.say(format!("note: {warning}"));
