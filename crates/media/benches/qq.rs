@@ -54,7 +54,8 @@ fn call(form: Option<Form>) -> Vec<Vec<u8>> {
                 })
                 .emit(&mut bytes),
                 Some(form) => {
-                    let head = Head { form, frame: frame as u16, fill: 0x64, sequence, flag: [3, 3] };
+                    let head =
+                        Head { form, frame: frame as u16, fill: 0x64, sequence, flag: [3, 3] };
                     Message { head, content, body: &[] }.emit(&mut bytes);
                 }
             }

@@ -236,7 +236,8 @@ impl Assembler {
         while let Some(first) = self.waiting.first_entry() {
             let gap = first.key().saturating_sub(self.next.unwrap_or(0));
             let waited = (now - first.get().at).0 > self.options.wait.0;
-            let full = self.waiting.len() > self.options.reorder || self.waiting_bytes > MAX_WAITING;
+            let full =
+                self.waiting.len() > self.options.reorder || self.waiting_bytes > MAX_WAITING;
             if gap > 0 && !waited && !full {
                 return;
             }
@@ -288,8 +289,20 @@ impl Assembler {
             self.break_references();
         }
         let start = match (piece.place.first, piece.place.index) {
-            (Some(first), _) => if first { Known::Yes } else { Known::No },
-            (None, Some(index)) => if index == 0 { Known::Yes } else { Known::No },
+            (Some(first), _) => {
+                if first {
+                    Known::Yes
+                } else {
+                    Known::No
+                }
+            }
+            (None, Some(index)) => {
+                if index == 0 {
+                    Known::Yes
+                } else {
+                    Known::No
+                }
+            }
             _ if follows && (gap == 0 || missing_tail == Some(gap)) => Known::Yes,
             _ => Known::Perhaps,
         };

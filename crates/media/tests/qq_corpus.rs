@@ -82,8 +82,7 @@ impl Sink for Sessions {
 fn read(path: &Path) -> Option<Sessions> {
     let mut captures = Captures::open(&[Input::Path(path.to_owned())], Options::default()).ok()?;
     let config = Config { bins: false, segments: true, every_packet: true, ..Config::default() };
-    let outcome =
-        run(&mut captures, &config, &Arc::default(), 1, |_| Sessions::default()).unwrap();
+    let outcome = run(&mut captures, &config, &Arc::default(), 1, |_| Sessions::default()).unwrap();
     outcome.workers.into_iter().map(|(found, _)| found).next()
 }
 

@@ -149,8 +149,7 @@ mod tests {
     }
 
     fn ask(transport: Transport, server_port: u16, bytes: &[u8]) -> Match {
-        let probe =
-            Probe { transport, direction: Up, server_port, client_port: 50_000, bytes };
+        let probe = Probe { transport, direction: Up, server_port, client_port: 50_000, bytes };
         PROTOCOL.ask(&probe)
     }
 

@@ -85,7 +85,8 @@ struct Core {
 impl Session {
     /// Nothing seen yet.
     pub fn new(options: Options) -> Self {
-        let core = Core { options, sources: Vec::new(), next_stream: options.first_stream, other: 0 };
+        let core =
+            Core { options, sources: Vec::new(), next_stream: options.first_stream, other: 0 };
         Session { reader: Reader::default(), core }
     }
 
@@ -178,8 +179,7 @@ impl Core {
         let packet = unit.packet;
         let kind = packet.media();
         // What has the type but not the flag of video is something else.
-        let Some(content) =
-            packet.content().filter(|_| kind != media::VIDEO || packet.is_video())
+        let Some(content) = packet.content().filter(|_| kind != media::VIDEO || packet.is_video())
         else {
             self.other += 1;
             return;

@@ -56,7 +56,8 @@ struct Arrived<'a> {
 
 impl Arrived<'_> {
     fn hold(&self) -> Held {
-        let Arrived { at, number, sequence, frame, ticks, marks, may_have_tail, open, data } = *self;
+        let Arrived { at, number, sequence, frame, ticks, marks, may_have_tail, open, data } =
+            *self;
         let data = data.to_vec();
         Held { at, number, sequence, frame, ticks, marks, may_have_tail, open, data }
     }

@@ -198,7 +198,8 @@ impl Sender {
             timestamp: if video { self.timestamp } else { u32::from(self.audio) * 160 },
             ssrc: if video { self.ssrc } else { !self.ssrc },
             contributors: &[],
-            extension: x.then(|| (u16::from_be_bytes([extension[0], extension[1]]), &extension[4..])),
+            extension: x
+                .then(|| (u16::from_be_bytes([extension[0], extension[1]]), &extension[4..])),
             payload: &payload,
             padding: 0,
         };
@@ -282,9 +283,8 @@ pub(super) fn damage(
     let mut rng = Rng(seed | 1);
     let mut damage = Damage::default();
     let mut out: Vec<Sent> = Vec::new();
-    let video = |d: Direction| {
-        move |sent: &&Sent| sent.direction == d && sent.media == media::VIDEO
-    };
+    let video =
+        |d: Direction| move |sent: &&Sent| sent.direction == d && sent.media == media::VIDEO;
     let ends = [Direction::Up, Direction::Down].map(|d| {
         let first = call.sent.iter().position(|s| video(d)(&s));
         let last = call.sent.iter().rposition(|s| video(d)(&s));

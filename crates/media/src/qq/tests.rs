@@ -62,10 +62,14 @@ fn a_clean_call_is_whole() {
                     for (i, coded) in coded.iter().enumerate() {
                         let frame = &sorted[d][&i];
                         let known = placed_end(&plan) || i + 1 < plan.frames as usize;
-                        let expected = if known { FrameState::Intact } else { FrameState::Incomplete };
+                        let expected =
+                            if known { FrameState::Intact } else { FrameState::Incomplete };
                         assert_eq!(frame.state, expected, "{plan:?} {d} {i} {:?}", frame.reason);
                         assert_eq!(frame.data, coded.data, "{plan:?} {d} {i}");
-                        assert_eq!(frame.header.map(|h| h.key), known.then_some(coded.key).or(frame.header.map(|h| h.key)));
+                        assert_eq!(
+                            frame.header.map(|h| h.key),
+                            known.then_some(coded.key).or(frame.header.map(|h| h.key))
+                        );
                     }
                 }
             }
@@ -109,7 +113,8 @@ fn check_damaged(plan: &Plan, seed: u64, rates: (u64, u64, u64)) {
             let frame = sorted[d].get(&i);
             good = !torn && (good || coded.key);
             let ends = placed_end(plan) || i + 1 < call.coded[d].len();
-            let context = format!("{plan:?} {seed} {d} {i} {:?}", frame.map(|f| (f.state, f.reason)));
+            let context =
+                format!("{plan:?} {seed} {d} {i} {:?}", frame.map(|f| (f.state, f.reason)));
             match frame {
                 Some(frame) if torn => {
                     assert_eq!(frame.state, FrameState::Incomplete, "{context}");
@@ -246,7 +251,16 @@ fn packets_sent_again_fill_the_hole() {
     let lost = sent.remove(10);
     let mut number = 0_u64;
     for (i, packet) in sent.iter_mut().enumerate() {
-        number = u64::from_be_bytes([0, 0, 0, packet.bytes[6], packet.bytes[7], packet.bytes[8], packet.bytes[9], packet.bytes[10]]);
+        number = u64::from_be_bytes([
+            0,
+            0,
+            0,
+            packet.bytes[6],
+            packet.bytes[7],
+            packet.bytes[8],
+            packet.bytes[9],
+            packet.bytes[10],
+        ]);
         if i >= 20 {
             let next = (number + 1) & 0xff_ffff_ffff;
             packet.bytes[6..11].copy_from_slice(&next.to_be_bytes()[3..]);
@@ -305,7 +319,8 @@ fn holes_in_a_stream_cost_little() {
                 // A hole within the message, or one that swallows its end.
                 let from = rng.below(sent.bytes.len() as u64 - 1) as usize;
                 let to = from + 1 + rng.below((sent.bytes.len() - from) as u64) as usize;
-                session.bytes(sent.at, sent.direction, &sent.bytes[..from], &mut |f| frames.push(f));
+                session
+                    .bytes(sent.at, sent.direction, &sent.bytes[..from], &mut |f| frames.push(f));
                 session.gap(sent.direction, (to - from) as u64, &mut |f| frames.push(f));
                 let rest = sent.bytes.get(to..).unwrap_or(&[]);
                 session.bytes(sent.at, sent.direction, rest, &mut |f| frames.push(f));
@@ -325,7 +340,10 @@ fn holes_in_a_stream_cost_little() {
                 complete += u32::from(is_whole);
                 whole += u32::from(is_whole && frame.is_some_and(|f| f.data == coded.data));
                 assert!(is_whole || frame.is_none(), "{seed} {d} {i}: a torn frame");
-                assert!(frame.is_none_or(|f| f.data == coded.data), "{seed} {d} {i}: a wrong frame");
+                assert!(
+                    frame.is_none_or(|f| f.data == coded.data),
+                    "{seed} {d} {i}: a wrong frame"
+                );
             }
         }
     }

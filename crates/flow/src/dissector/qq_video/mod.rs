@@ -159,13 +159,7 @@ impl Fields for Counts {
 }
 
 /// Hands over what is told of the flow as a whole.
-fn emit(
-    at: Timestamp,
-    direction: Direction,
-    kind: &str,
-    fields: &dyn Fields,
-    out: &mut Emit<'_>,
-) {
+fn emit(at: Timestamp, direction: Direction, kind: &str, fields: &dyn Fields, out: &mut Emit<'_>) {
     let emitted = Emitted {
         protocol: PROTOCOL.name,
         kind,
@@ -194,9 +188,10 @@ fn tell(unit: &Unit<'_>, counts: &mut Counts, out: &mut Emit<'_>) {
         kind: if unit.open { "open" } else { media::name(kind) },
         name: None,
         opcode: Some(kind.into()),
-        sequence: unit.packet.number().or_else(|| {
-            unit.packet.content().map(|content| content.rtp.sequence.into())
-        }),
+        sequence: unit
+            .packet
+            .number()
+            .or_else(|| unit.packet.content().map(|content| content.rtp.sequence.into())),
         len: unit.bytes.len() as u64,
         head: unit.bytes,
         body: Body::Fields(unit.packet),
