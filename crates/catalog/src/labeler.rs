@@ -75,7 +75,7 @@ const SURE_CALL: f32 = 0.6;
 
 /// Whether the protocol is one of calls.
 fn is_media(protocol: &str) -> bool {
-    matches!(protocol, "stun" | "rtp" | "rtcp" | "dtls")
+    matches!(protocol, "stun" | "rtp" | "rtcp" | "dtls" | "qq-video" | "qq-2005" | "qq-today")
 }
 
 /// Who a relay served, and when.

@@ -55,6 +55,19 @@ fn text(label: &Label) -> String {
 }
 
 #[test]
+fn protocols_of_one_app() {
+    for (protocol, label) in [
+        ("qq-video", "qq/call signature"),
+        ("qq-2005", "qq/call signature"),
+        ("qq-today", "qq/call signature"),
+        ("oicq", "qq/chat signature"),
+    ] {
+        let flow = FlowEvidence { protocol, ..flow(0, "u", "203.0.113.9", 443) };
+        assert_eq!(said(&mut labeler(), &flow), [label]);
+    }
+}
+
+#[test]
 fn the_flow_s_own_words() {
     let mut l = labeler();
     let bare = flow(0, "u", "203.0.113.9", 443);
