@@ -11,6 +11,7 @@ mod frames;
 #[cfg(test)]
 mod hex;
 mod infer;
+mod media;
 mod messages;
 
 /// A target's name and what it runs.
@@ -25,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     ("dns", messages::dns),
     ("http", messages::http),
     ("inference", infer::inference),
+    ("media_files", media::media_files),
     ("packet", frames::packet),
     ("quic", messages::quic),
     ("scenario", catalog::scenario),
@@ -32,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("stream", frames::stream),
     ("stun", messages::stun),
     ("tls", messages::tls),
+    ("vp8", media::vp8),
 ];
 
 /// Runs one target.
