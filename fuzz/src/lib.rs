@@ -12,6 +12,7 @@ mod frames;
 mod hex;
 mod infer;
 mod learn;
+mod media;
 mod messages;
 mod qq;
 
@@ -28,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     ("http", messages::http),
     ("idx", learn::idx),
     ("inference", infer::inference),
+    ("media_files", media::media_files),
     ("packet", frames::packet),
     ("qq", qq::qq),
     ("quic", messages::quic),
@@ -36,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     ("stream", frames::stream),
     ("stun", messages::stun),
     ("tls", messages::tls),
+    ("vp8", media::vp8),
 ];
 
 /// Runs one target.

@@ -9,7 +9,7 @@ use ottoscope_wire::tls::{
 use ottoscope_wire::{Fields, dns, dtls, http, ja, quic, rtcp, rtp, stun};
 
 /// Looks at everything that a message shows.
-fn look(message: &(impl Fields + Display)) {
+pub(crate) fn look(message: &(impl Fields + Display)) {
     message.fields(&mut |name, value| {
         black_box((name, format!("{value:?}").len()));
     });

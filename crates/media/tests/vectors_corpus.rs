@@ -55,3 +55,11 @@ fn every_picture_of_every_vector() {
     println!("{vectors} vectors, {pictures} pictures");
     assert_eq!(vectors, 61);
 }
+
+#[cfg(feature = "libvpx")]
+#[test]
+fn the_same_by_libvpx() {
+    use ottoscope_media::vp8::{Libvpx, Limits};
+    let decoder = Libvpx::new(Limits::default()).unwrap();
+    assert_eq!(check(decoder).0, 61);
+}

@@ -11,12 +11,16 @@ mod filter;
 mod header;
 mod inter;
 mod intra;
+#[cfg(feature = "libvpx")]
+mod libvpx;
 mod motion;
 mod residual;
 mod surface;
 mod tables;
 
 pub use decoder::Decoder;
+#[cfg(feature = "libvpx")]
+pub use libvpx::Libvpx;
 
 use crate::frame::FrameHeader;
 use crate::picture::Picture;
@@ -91,6 +95,9 @@ pub enum DecodeError {
     /// It refers to frames that have not been decoded.
     #[error("no key frame came before it")]
     NoKey,
+    /// A library that was asked to decode it would not.
+    #[error("the library refuses it")]
+    Library,
 }
 
 impl DecodeError {
@@ -102,6 +109,7 @@ impl DecodeError {
             DecodeError::Empty(..) => "empty",
             DecodeError::TooLarge(..) => "too_large",
             DecodeError::NoKey => "no_key",
+            DecodeError::Library => "library",
         }
     }
 }

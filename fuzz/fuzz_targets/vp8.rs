@@ -1,0 +1,3 @@
+//! See `ottoscope_fuzz`.
+#![cfg_attr(fuzzing, no_main)]
+ottoscope_fuzz::target!("vp8");
