@@ -114,11 +114,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let models: Vec<(&str, Make<'_>)> =
         chosen.iter().map(|model| (model.name, &model.make as Make<'_>)).collect();
     let maker = |name: &str| {
-        let found = model::named(name).or_else(|| model::named("forest"));
-        found.map(|model| &model.make as Make<'_>).ok_or("no forest")
+        let found = model::named(name);
+        found.map(|model| &model.make as Make<'_>).ok_or(format!("no model {name}"))
     };
     let makers =
-        Makers { forest: maker("forest")?, boosted: maker("boosted")?, nearest: maker("knn")? };
+        Makers { forest: maker("forest")?, boosted: maker("boosted")?, nearest: maker("nearest")? };
     let start = Instant::now();
     let clock = || start.elapsed().as_secs_f64();
     let mut watch = |model: &str, run: usize, epoch: &Epoch| {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::score::{Interval, Scores, reject_threshold, score};
+use crate::score::{Interval, Rates, Scores, reject_threshold, score};
 use crate::split::{Plan, Split, split};
 use crate::{Classifier, Control, Dataset, Epoch, Fit, LearnError, Rows, Samples};
 
@@ -66,7 +66,33 @@ pub struct Summary {
     pub runs: Vec<Run>,
 }
 
+/// A class's precision, recall and F1 over runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassSummary {
+    /// The class.
+    pub class: String,
+    /// Precision, recall, F1.
+    pub rates: [Interval; 3],
+}
+
 impl Summary {
+    /// Each class over all runs, as the paper's tables 6 to 8 have it.
+    pub fn classes(&self) -> Vec<ClassSummary> {
+        let count = self.runs.iter().map(|run| run.scores.classes.len()).min().unwrap_or(0);
+        (0..count)
+            .map(|class| {
+                let over = |of: fn(&Rates) -> f64| {
+                    let of = |run: &Run| of(&run.scores.classes[class].rates);
+                    Interval::of(&self.runs.iter().map(of).collect::<Vec<_>>())
+                };
+                ClassSummary {
+                    class: self.runs[0].scores.classes[class].class.clone(),
+                    rates: [over(|r| r.precision), over(|r| r.recall), over(|r| r.f1)],
+                }
+            })
+            .collect()
+    }
+
     /// Of these runs.
     pub fn new(model: &str, runs: Vec<Run>) -> Summary {
         let over = |of: &dyn Fn(&Scores) -> f64| {
@@ -208,5 +234,9 @@ mod tests {
         let tested: u64 = summary.runs[0].scores.confusion.iter().flatten().sum();
         assert_eq!(tested as usize, summary.runs[0].samples[2]);
         assert!(summary.accuracy.mean > 0.95, "{}", summary.accuracy);
+        let classes = summary.classes();
+        assert_eq!((classes.len(), &*classes[2].class, classes[2].rates[1].runs), (3, "c2", 5));
+        let mean = classes.iter().map(|class| class.rates[2].mean).sum::<f64>() / 3.0;
+        assert!((mean - summary.f1[1].mean).abs() < 1e-9);
     }
 }

@@ -10,7 +10,7 @@ use crate::masks::Masks;
 use crate::openset::{OpenSet, open_set};
 use crate::rivals::{Makers, rivals, unbeaten};
 use crate::score::score;
-use crate::split::{Plan, Rung, allows, split};
+use crate::split::{Plan, Rung, Split, allows, split};
 use crate::{LearnError, Rows, Samples};
 
 /// Whether data can be split at a rung.
@@ -46,6 +46,10 @@ pub struct Report {
     pub left: usize,
     /// What was kept apart.
     pub rung: Rung,
+    /// Groups that were parted, and samples of the largest.
+    pub groups: [usize; 2],
+    /// Samples of each class to learn from, to validate and to test, on the first seed's split.
+    pub parts: Vec<[usize; 3]>,
     /// Which rungs the data allow.
     pub rungs: Vec<RungState>,
     /// The models, over all seeds.
@@ -120,6 +124,8 @@ pub fn evaluate(
         masks: masks.names(),
         left,
         rung: bench.plan.rung,
+        groups: [first.groups, first.largest],
+        parts: parts(&masked, &first),
         rungs: rungs.to_vec(),
         models: summaries,
         rivals,
@@ -132,6 +138,16 @@ pub fn evaluate(
     Ok(report)
 }
 
+/// Samples of each class in each part.
+fn parts(samples: &Samples, split: &Split) -> Vec<[usize; 3]> {
+    let mut parts = vec![[0; 3]; samples.data.classes.len()];
+    for (part, rows) in [&split.train, &split.validation, &split.test].into_iter().enumerate() {
+        rows.iter()
+            .for_each(|row| parts[usize::from(samples.data.labels[*row as usize])][part] += 1);
+    }
+    parts
+}
+
 /// What a reader must know first.
 fn warnings(report: &Report) -> Vec<String> {
     let mut said = Vec::new();
@@ -140,6 +156,14 @@ fn warnings(report: &Report) -> Vec<String> {
             "the split is random: packets of one flow, host or capture are on both sides"
                 .to_owned(),
         );
+    }
+    let all: usize = report.parts.iter().flatten().sum();
+    let [groups, largest] = report.groups;
+    if largest * 10 > all {
+        said.push(format!(
+            "one of {groups} groups holds {largest} of {all} samples: the test has another mix of \
+             classes than the whole, and its scores are a lower bound"
+        ));
     }
     if report.masks.is_empty() {
         said.push(
@@ -213,6 +237,7 @@ mod tests {
     fn honest_masks_leave_nothing_of_it() {
         let report = go(&Masks::honest(), Rung::Flow);
         assert!(report.models[0].accuracy.mean < 0.75, "{}", report.models[0].accuracy);
+        assert_eq!(report.parts.iter().flatten().sum::<usize>(), 80);
         let refused: Vec<Rung> =
             report.rungs.iter().filter(|state| state.refused.is_some()).map(|s| s.rung).collect();
         assert_eq!(refused, [Rung::Capture, Rung::Time]);

@@ -116,13 +116,22 @@ impl Samples {
     /// width would still tell how long its headers were: all are cut to what the shortest of
     /// those has left that filled their width. Gives that number of bytes, too.
     pub fn masked(&self, masks: &Masks) -> (Samples, usize) {
+        let (masked, shortest) = self.hidden(masks);
+        (masked.cut(shortest), shortest)
+    }
+
+    /// The same for a model that was trained on samples of which `left` bytes were left.
+    #[must_use]
+    pub fn masked_to(&self, masks: &Masks, left: usize) -> Samples {
+        self.hidden(masks).0.cut(left)
+    }
+
+    /// With bytes hidden, and what the shortest full sample has left.
+    fn hidden(&self, masks: &Masks) -> (Samples, usize) {
         let mut masked = self.clone();
         let width = self.data.width;
-        if width == 0 {
-            return (masked, 0);
-        }
         let mut shortest = width;
-        for (row, sample) in masked.data.bytes.chunks_exact_mut(width).enumerate() {
+        for (row, sample) in masked.data.bytes.chunks_exact_mut(width.max(1)).enumerate() {
             let full = self.layouts[row].filled(width) == width;
             let (kept, layout) = masks.apply(sample, &self.layouts[row]);
             if full {
@@ -130,10 +139,16 @@ impl Samples {
             }
             masked.layouts[row] = layout;
         }
-        for sample in masked.data.bytes.chunks_exact_mut(width) {
-            sample[shortest..].fill(0);
-        }
         (masked, shortest)
+    }
+
+    /// With zeros behind the first `left` bytes of each sample.
+    fn cut(mut self, left: usize) -> Samples {
+        let width = self.data.width;
+        for sample in self.data.bytes.chunks_exact_mut(width.max(1)) {
+            sample[left.min(width)..].fill(0);
+        }
+        self
     }
 
     /// The same samples under other classes: `class` says which, or none to leave a sample out.
@@ -325,6 +340,9 @@ mod tests {
         assert_eq!(width, 784 - 54);
         assert_eq!(masked.data.sample(0), masked.data.sample(1));
         assert_eq!(masked.data.sample(0)[width..], [0; 54]);
+        let again = samples.masked_to(&Masks([Mask::CaptureHeader, Mask::Link].into()), 700);
+        assert_eq!(again.data.sample(1)[..700], masked.data.sample(1)[..700]);
+        assert_eq!(again.data.sample(1)[700..], [0; 84]);
     }
 
     #[test]

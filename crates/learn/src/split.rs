@@ -84,6 +84,9 @@ pub struct Split {
     pub test: Vec<u32>,
     /// Groups that were parted.
     pub groups: usize,
+    /// Samples of the largest group. Where it is large, class shares of the parts are not those
+    /// of the whole.
+    pub largest: usize,
     /// What was dropped before.
     pub cleaned: Cleaned,
 }
@@ -195,12 +198,13 @@ pub fn split(samples: &Samples, plan: &Plan) -> Result<Split, LearnError> {
         }
     }
     let count = members.len();
+    let largest = members.values().map(Vec::len).max().unwrap_or(0);
     let mut split = if plan.rung == Rung::Time {
         by_time(members, plan)
     } else {
         stratified(members, &samples.data.labels, samples.data.classes.len(), plan)
     };
-    split.groups = count;
+    (split.groups, split.largest) = (count, largest);
     split.cleaned = cleaned;
     for part in [&mut split.train, &mut split.validation, &mut split.test] {
         random.shuffle(part);

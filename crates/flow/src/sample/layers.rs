@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ottoscope_wire::Packet;
+use ottoscope_wire::{Decoded, LinkType, Packet, decode};
 
 /// Where the layers of one packet lie: offsets in bytes from the start of the sample. A layer
 /// that is not there is empty. The last packet's may lie behind the sample's end.
@@ -24,6 +24,15 @@ pub struct Layers {
     pub end: u32,
     /// IP protocol number of the innermost conversation.
     pub protocol: u8,
+}
+
+/// The layers of a frame, for whoever rewrites captures; none where it is no whole packet of a
+/// conversation.
+pub fn layers(link: LinkType, frame: &[u8]) -> Option<Layers> {
+    match decode(link, frame) {
+        Ok(Decoded::Packet(packet)) => Some(Layers::of(frame, &packet)),
+        _ => None,
+    }
 }
 
 /// TCP's and UDP's header lengths without options, and SCTP's.
@@ -131,13 +140,11 @@ fn network(frame: &[u8], transport: usize, packet: &Packet<'_>) -> Option<usize>
 #[cfg(test)]
 mod tests {
     use ottoscope_wire::build::{Ethernet, Gtpu, Ip, Segment};
-    use ottoscope_wire::{Decoded, LinkType, decode};
 
     use super::*;
 
     fn of(frame: &[u8]) -> Layers {
-        let Ok(Decoded::Packet(packet)) = decode(LinkType::ETHERNET, frame) else { panic!() };
-        Layers::of(frame, &packet)
+        layers(LinkType::ETHERNET, frame).unwrap()
     }
 
     #[test]

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use crate::capture::{CaptureError, CaptureInfo, Captures, Input, Options, Packets};
 
 pub use label::{Naming, label};
-pub use layers::Layers;
+pub use layers::{Layers, layers};
 pub use sampler::{Count, Sampler};
 pub use unit::{Groups, Unit};
 

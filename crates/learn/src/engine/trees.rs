@@ -165,7 +165,7 @@ impl Trees {
 }
 
 /// Brings those for which `first` holds to the front, and says how many they are.
-pub(crate) fn partition(rows: &mut [u32], first: impl Fn(u32) -> bool) -> usize {
+pub(crate) fn partition<T: Copy>(rows: &mut [T], first: impl Fn(T) -> bool) -> usize {
     let mut middle = 0;
     for at in 0..rows.len() {
         let row = rows[at];

@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::classifier::{Control, Epoch, Fit};
 use crate::engine::columns::{Columns, VALUES};
 use crate::engine::random::Random;
+use crate::engine::simd::{Wide, wide};
 use crate::engine::store::{Archive, said, write};
 use crate::engine::threads::share;
 use crate::engine::trees::{LEAF, Node, Trees, partition};
@@ -36,20 +37,28 @@ pub(crate) struct Forest {
     trees: Trees,
 }
 
+/// A drawn sample: everything about it that a split asks for, side by side.
+#[derive(Debug, Clone, Copy)]
+struct Drawn {
+    row: u32,
+    label: u16,
+    /// How often it was drawn.
+    times: u16,
+}
+
 /// What growing needs, used again for every tree.
 struct Grower<'a> {
     columns: &'a Columns,
     labels: &'a [u16],
     classes: usize,
-    /// How often each sample was drawn.
-    drawn: Vec<u32>,
-    rows: Vec<u32>,
+    /// Classes with padding.
+    lanes: usize,
+    times: Vec<u16>,
+    samples: Vec<Drawn>,
     /// Features in random order; those known to be constant stand first.
     features: Vec<u16>,
     /// Counts by value and class, zero between uses.
     counts: Vec<f32>,
-    left: Vec<f32>,
-    right: Vec<f32>,
 }
 
 /// A node that is to be split.
@@ -71,47 +80,55 @@ struct Split {
 
 impl<'a> Grower<'a> {
     fn new(columns: &'a Columns, labels: &'a [u16], classes: usize) -> Self {
+        let lanes = match classes {
+            0..=8 => 8,
+            9..=16 => 16,
+            17..=32 => 32,
+            _ => classes,
+        };
         Grower {
             columns,
             labels,
             classes,
-            drawn: vec![0; labels.len()],
-            rows: Vec::with_capacity(labels.len()),
+            lanes,
+            times: vec![0; labels.len()],
+            samples: Vec::with_capacity(labels.len()),
             features: (0..columns.width as u16).collect(),
-            counts: vec![0.0; VALUES * classes],
-            left: vec![0.0; classes],
-            right: vec![0.0; classes],
+            counts: vec![0.0; VALUES * lanes],
         }
     }
 
     fn grow(&mut self, random: &mut Random) -> Tree {
-        self.drawn.fill(0);
+        self.times.fill(0);
         for _ in 0..self.labels.len() {
-            self.drawn[random.below(self.labels.len())] += 1;
+            let times = &mut self.times[random.below(self.labels.len())];
+            *times = times.saturating_add(1);
         }
-        self.rows.clear();
-        self.rows.extend((0..self.labels.len() as u32).filter(|&row| self.drawn[row as usize] > 0));
+        self.samples.clear();
+        let drawn = (0..).zip(self.labels).zip(&self.times).filter(|(_, times)| **times > 0);
+        self.samples.extend(drawn.map(|((row, &label), &times)| Drawn { row, label, times }));
         self.features.iter_mut().zip(0..).for_each(|(feature, at)| *feature = at);
 
         let mut tree = Tree::default();
         tree.nodes.push(Node::leaf(0));
-        let mut open = vec![Open { node: 0, from: 0, to: self.rows.len(), constant: 0 }];
+        let mut open = vec![Open { node: 0, from: 0, to: self.samples.len(), constant: 0 }];
+        let mut totals = vec![0.0; self.lanes];
         while let Some(at) = open.pop() {
-            let mut totals = vec![0.0; self.classes];
-            for &row in &self.rows[at.from..at.to] {
-                totals[usize::from(self.labels[row as usize])] += self.drawn[row as usize] as f32;
+            totals.fill(0.0);
+            for sample in &self.samples[at.from..at.to] {
+                totals[usize::from(sample.label)] += f32::from(sample.times);
             }
             let mut constant = at.constant;
             let present = totals.iter().filter(|&&count| count > 0.0).count();
             let split =
                 (present > 1).then(|| self.split(&at, &totals, &mut constant, random)).flatten();
             let Some(split) = split else {
-                tree.nodes[at.node].next = self.leaf(&mut tree, &totals);
+                tree.nodes[at.node].next = self.leaf(&mut tree, &totals[..self.classes]);
                 continue;
             };
             let column = self.columns.column(usize::from(split.feature));
-            let middle = partition(&mut self.rows[at.from..at.to], |row| {
-                column[row as usize] <= split.threshold
+            let middle = partition(&mut self.samples[at.from..at.to], |sample| {
+                column[sample.row as usize] <= split.threshold
             });
             let middle = at.from + middle;
             let next = tree.nodes.len();
@@ -176,55 +193,102 @@ impl<'a> Grower<'a> {
     /// The best split by one feature, if it is not constant.
     fn weigh(&mut self, feature: u16, at: &Open, totals: &[f32]) -> Option<Split> {
         let column = self.columns.column(usize::from(feature));
-        let classes = self.classes;
-        let rows = &self.rows[at.from..at.to];
-        let first = column[rows[0] as usize];
-        if rows.iter().all(|&row| column[row as usize] == first) {
+        let samples = &self.samples[at.from..at.to];
+        let first = column[samples[0].row as usize];
+        if samples.iter().all(|sample| column[sample.row as usize] == first) {
             return None;
         }
-        let mut present = [0u64; VALUES / 64];
-        for &row in rows {
-            let row = row as usize;
-            let value = usize::from(column[row]);
-            present[value / 64] |= 1 << (value % 64);
-            self.counts[value * classes + usize::from(self.labels[row])] += self.drawn[row] as f32;
+        let counts = &mut self.counts[..];
+        Some(wide(Weigh { column, feature, samples, totals, lanes: self.lanes, counts }))
+    }
+}
+
+/// Looks for the best split by one feature that is not constant.
+struct Weigh<'a> {
+    column: &'a [u8],
+    feature: u16,
+    samples: &'a [Drawn],
+    totals: &'a [f32],
+    lanes: usize,
+    counts: &'a mut [f32],
+}
+
+impl Wide for Weigh<'_> {
+    type Out = Split;
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) -> Split {
+        match self.lanes {
+            8 => self.weigh(&mut [0.0; 8]),
+            16 => self.weigh(&mut [0.0; 16]),
+            32 => self.weigh(&mut [0.0; 32]),
+            lanes => self.weigh(&mut vec![0.0; lanes][..]),
         }
-        self.left.fill(0.0);
-        self.right.copy_from_slice(totals);
-        let (mut weight_left, mut weight_right) = (0.0f32, totals.iter().sum::<f32>());
-        let mut best = Split { score: f32::NEG_INFINITY, feature, threshold: 0 };
+    }
+}
+
+/// Counts by class: arrays where there are few, so that they stay in registers.
+trait Lanes {
+    fn lanes(&mut self) -> &mut [f32];
+}
+
+impl<const N: usize> Lanes for [f32; N] {
+    #[inline(always)]
+    fn lanes(&mut self) -> &mut [f32] {
+        self
+    }
+}
+
+impl Lanes for [f32] {
+    #[inline(always)]
+    fn lanes(&mut self) -> &mut [f32] {
+        self
+    }
+}
+
+impl Weigh<'_> {
+    #[inline(always)]
+    fn weigh<L: Lanes + ?Sized>(self, left: &mut L) -> Split {
+        let Weigh { column, feature, samples, totals, counts, .. } = self;
+        let left = left.lanes();
+        let lanes = left.len();
+        let totals = &totals[..lanes];
+        let mut present = [0u64; VALUES / 64];
+        for sample in samples {
+            let value = usize::from(column[sample.row as usize]);
+            present[value / 64] |= 1 << (value % 64);
+            counts[value * lanes + usize::from(sample.label)] += f32::from(sample.times);
+        }
+        let all: f32 = totals.iter().sum();
         let mut before: Option<usize> = None;
-        let mut squares = (0.0f32, 0.0f32);
+        let mut best = Split { score: f32::NEG_INFINITY, feature, threshold: 0 };
         for (part, mut bits) in present.into_iter().enumerate() {
             while bits != 0 {
                 let value = part * 64 + bits.trailing_zeros() as usize;
                 bits &= bits - 1;
                 if let Some(before) = before {
-                    let score = squares.0 / weight_left + squares.1 / weight_right;
+                    let (mut sum, mut squares, mut others) = (0.0, 0.0, 0.0);
+                    for lane in 0..lanes {
+                        let right = totals[lane] - left[lane];
+                        sum += left[lane];
+                        squares += left[lane] * left[lane];
+                        others += right * right;
+                    }
+                    let score = squares / sum + others / (all - sum);
                     if score > best.score {
                         best.score = score;
                         best.threshold = ((before + value) / 2) as u8;
                     }
                 }
                 before = Some(value);
-                let counts = &mut self.counts[value * classes..(value + 1) * classes];
-                let (left, right) = (&mut self.left[..classes], &mut self.right[..classes]);
-                let mut moved = 0.0;
-                squares = (0.0, 0.0);
-                for class in 0..classes {
-                    let count = counts[class];
-                    counts[class] = 0.0;
-                    moved += count;
-                    left[class] += count;
-                    right[class] -= count;
-                    squares.0 += left[class] * left[class];
-                    squares.1 += right[class] * right[class];
+                let counts = &mut counts[value * lanes..(value + 1) * lanes];
+                for lane in 0..lanes {
+                    left[lane] += counts[lane];
+                    counts[lane] = 0.0;
                 }
-                weight_left += moved;
-                weight_right -= moved;
             }
         }
-        Some(best)
+        best
     }
 }
 
