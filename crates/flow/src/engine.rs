@@ -1,5 +1,6 @@
 //! The flow table and what happens to a packet in it.
 
+mod ahead;
 mod reading;
 mod session;
 
@@ -22,6 +23,9 @@ use crate::model::{
 use crate::sink::Sink;
 use crate::time::Timestamp;
 use crate::wheel::{Timer, Wheel};
+use ahead::{Conversation, Met};
+
+pub use ahead::TOGETHER;
 
 /// Rows of anomalies a worker hands over; what comes on top is counted.
 const ANOMALY_ROWS: u64 = 100_000;
@@ -147,19 +151,30 @@ impl<S: Sink> Engine<S> {
         &mut self.sink
     }
 
-    /// Takes one frame.
+    /// Takes frames in their order. [`TOGETHER`] of them at a time are worth more than one by one.
     ///
     /// # Errors
     /// Only what the sink reports.
-    pub fn frame(&mut self, frame: &Frame<'_>) -> Result<(), S::Error> {
+    pub fn frames(&mut self, frames: &[Frame<'_>]) -> Result<(), S::Error> {
+        for frames in frames.chunks(TOGETHER) {
+            let met = self.look_ahead(frames);
+            for (frame, met) in frames.iter().zip(&met) {
+                self.frame(frame, met)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>, met: &Met<'_>) -> Result<(), S::Error> {
         self.capture = frame.capture;
         self.tick(frame.at)?;
-        match packet::decode(frame.link, frame.bytes) {
-            Ok(Decoded::Packet(packet)) => {
-                self.packet(&packet, frame.at, 1, u64::from(frame.wire_len))
+        match met {
+            Met::Elsewhere => Ok(()),
+            Met::Packet(packet, conversation) => {
+                self.packet(packet, conversation, frame.at, 1, u64::from(frame.wire_len))
             }
-            Ok(Decoded::Fragment(fragment)) => {
-                let outcome = self.defrag.push(&fragment, frame.at, frame.wire_len);
+            Met::Fragment(fragment) => {
+                let outcome = self.defrag.push(fragment, frame.at, frame.wire_len);
                 self.troubles(frame.capture)?;
                 match outcome {
                     Outcome::Complete(whole) => {
@@ -174,13 +189,13 @@ impl<S: Sink> Engine<S> {
                     }
                 }
             }
-            Ok(Decoded::NotIp(_)) => {
+            Met::NotIp => {
                 self.capture_tally(frame.capture).not_ip += 1;
                 Ok(())
             }
-            Err(error) => {
+            Met::Broken(error) => {
                 self.capture_tally(frame.capture).undecoded += 1;
-                self.broken(frame, error, frame.bytes.get(error.offset..).unwrap_or(&[]))
+                self.broken(frame, *error, frame.bytes.get(error.offset..).unwrap_or(&[]))
             }
         }
     }
@@ -211,6 +226,9 @@ impl<S: Sink> Engine<S> {
         self.troubles(self.capture)?;
         let now = Timestamp::from_parts(self.wheel.now(), 0);
         for i in 0..self.entries.len() {
+            if i.is_multiple_of(TOGETHER) {
+                self.warm_parts(i as u32..self.entries.len().min(i + TOGETHER) as u32);
+            }
             if self.entries[i].used() {
                 let end = self.entries[i].silent_end(now, &self.config);
                 self.hand_over(i as u32, end)?; // nobody asks the index any more
@@ -226,9 +244,12 @@ impl<S: Sink> Engine<S> {
     /// Takes a datagram put together from fragments.
     fn datagram(&mut self, whole: &Datagram, frame: &Frame<'_>) -> Result<(), S::Error> {
         match packet::decode_reassembled(&whole.head, &whole.payload, whole.payload_len) {
-            Ok(Decoded::Packet(packet)) => {
-                self.packet(&packet, frame.at, whole.packets, whole.wire_bytes)
-            }
+            Ok(Decoded::Packet(packet)) => match self.conversation(&packet) {
+                Some(conversation) => {
+                    self.packet(&packet, &conversation, frame.at, whole.packets, whole.wire_bytes)
+                }
+                None => Ok(()),
+            },
             Ok(_) => {
                 self.capture_tally(frame.capture).undecoded += u64::from(whole.packets);
                 Ok(())
@@ -285,7 +306,12 @@ impl<S: Sink> Engine<S> {
         let Some(second) = self.wheel.observe(at.seconds()) else { return Ok(()) };
         let mut fired = std::mem::take(&mut self.fired);
         self.wheel.advance(second, &mut fired);
-        for timer in fired.drain(..) {
+        for (i, &timer) in fired.iter().enumerate() {
+            if i.is_multiple_of(TOGETHER) {
+                let soon = fired[i..].iter().take(TOGETHER).map(|timer| timer.0);
+                self.warm_parts(soon.clone());
+                self.warm_index(soon);
+            }
             let entry = &self.entries[timer.0 as usize];
             if entry.generation != timer.1 {
                 continue;
@@ -298,6 +324,7 @@ impl<S: Sink> Engine<S> {
                 self.wheel.insert(timer, due.seconds() + 1);
             }
         }
+        fired.clear();
         self.fired = fired;
         Ok(())
     }
@@ -305,19 +332,12 @@ impl<S: Sink> Engine<S> {
     fn packet(
         &mut self,
         packet: &Packet<'_>,
+        conversation: &Conversation,
         at: Timestamp,
         packets: u32,
         frame_bytes: u64,
     ) -> Result<(), S::Error> {
-        let (key, forward) = FlowKey::new(
-            (packet.source, packet.source_port),
-            (packet.destination, packet.destination_port),
-            packet.ip_protocol,
-        );
-        let hash = key.hash(&self.shard.hash);
-        if !self.shard.owns(hash) {
-            return Ok(());
-        }
+        let Conversation { key, forward, hash } = *conversation;
         let slot = match self.index.find(hash, |i| self.entries[i as usize].key == key) {
             Some(i) => {
                 let entry = &self.entries[i as usize];
@@ -344,7 +364,7 @@ impl<S: Sink> Engine<S> {
             let due = at + entry.timeout(&self.config);
             self.wheel.insert((slot, entry.generation), due.seconds() + 1);
         }
-        if entry.undecided() && entry.concerns_reader(packet, &self.cold) {
+        if entry.undecided() && entry.concerns_reader(packet) {
             self.read(slot, direction, packet, at)?;
         }
         if self.config.segments && packet.payload_len > 0 {

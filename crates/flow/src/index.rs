@@ -60,6 +60,12 @@ impl Index {
         }
     }
 
+    /// The number that is probably under this hash: the first of which 32 bits agree.
+    #[inline]
+    pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
+        self.find(hash, |_| true)
+    }
+
     /// Adds a number that is not in the table; below `u32::MAX`.
     pub(crate) fn insert(&mut self, hash: u64, number: u32) {
         if (self.len + 1) * 8 > self.slots.len() * FULL {

@@ -7,10 +7,12 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crate::capture::{Batch, CaptureError, Packets};
+use smallvec::SmallVec;
+
+use crate::capture::{Batch, CaptureError, Packets, Record};
 use crate::config::Config;
 use crate::dissector::signature::SignatureSet;
-use crate::engine::{Engine, Frame, Shard, Summary};
+use crate::engine::{Engine, Frame, Shard, Summary, TOGETHER};
 use crate::sink::Sink;
 
 /// Batches that may wait for a worker.
@@ -129,14 +131,16 @@ fn drive<S: Sink>(
 }
 
 fn feed<S: Sink>(engine: &mut Engine<S>, batch: &Batch) -> Result<(), S::Error> {
-    for record in batch.records() {
-        engine.frame(&Frame {
-            at: record.at,
-            link: record.link,
-            capture: record.capture,
-            wire_len: record.wire_len,
-            bytes: batch.bytes(record),
-        })?;
+    let frame = |record: &Record| Frame {
+        at: record.at,
+        link: record.link,
+        capture: record.capture,
+        wire_len: record.wire_len,
+        bytes: batch.bytes(record),
+    };
+    for records in batch.records().chunks(TOGETHER) {
+        let frames: SmallVec<[Frame<'_>; TOGETHER]> = records.iter().map(frame).collect();
+        engine.frames(&frames)?;
     }
     for fault in batch.faults() {
         engine.outside(fault.at, fault.capture, fault.error)?;
