@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ottoscope_wire::packet::{self, Decoded, Packet};
 use ottoscope_wire::{LinkType, WireError};
+use smallvec::SmallVec;
 
 use crate::cold::Cold;
 use crate::config::Config;
@@ -46,6 +47,8 @@ pub struct Frame<'a> {
     pub wire_len: u32,
     /// Captured bytes.
     pub bytes: &'a [u8],
+    /// Whether it is known to be of another worker's flow: only its time counts.
+    pub elsewhere: bool,
 }
 
 /// Which flows an engine keeps: those whose hash falls to `index` of `count` workers.
@@ -66,8 +69,19 @@ impl Shard {
     }
 
     fn owns(&self, hash: u64) -> bool {
-        // By the half of the hash that the flow table does not look at.
-        self.count == 1 || (u64::from(hash as u32) * self.count as u64) >> 32 == self.index as u64
+        self.count == 1 || self.owner_of(hash) == self.index
+    }
+
+    /// By the half of the hash that the flow table does not look at.
+    fn owner_of(&self, hash: u64) -> usize {
+        ((u64::from(hash as u32) * self.count as u64) >> 32) as usize
+    }
+
+    /// The worker that keeps the flow of a frame; `None` where all are to look at it.
+    pub(crate) fn owner(&self, link: LinkType, bytes: &[u8]) -> Option<usize> {
+        let Ok(Decoded::Packet(packet)) = packet::decode(link, bytes) else { return None };
+        let (key, _) = FlowKey::of(&packet);
+        Some(self.owner_of(key.hash(&self.hash)))
     }
 }
 
@@ -155,14 +169,36 @@ impl<S: Sink> Engine<S> {
     ///
     /// # Errors
     /// Only what the sink reports.
-    pub fn frames(&mut self, frames: &[Frame<'_>]) -> Result<(), S::Error> {
-        for frames in frames.chunks(TOGETHER) {
-            let met = self.look_ahead(frames);
-            for (frame, met) in frames.iter().zip(&met) {
-                self.frame(frame, met)?;
+    pub fn frames<'a>(
+        &mut self,
+        frames: impl IntoIterator<Item = Frame<'a>>,
+    ) -> Result<(), S::Error> {
+        let mut soon: SmallVec<[Frame<'a>; TOGETHER]> = SmallVec::new();
+        // Whether none of them moves the clock.
+        let mut steady = true;
+        for frame in frames {
+            if self.shard.count > 1 {
+                steady &= self.wheel.shows(frame.at.seconds());
+                if steady && frame.elsewhere {
+                    self.capture = frame.capture;
+                    self.tick(frame.at)?;
+                    continue;
+                }
+            }
+            soon.push(frame);
+            if soon.len() == TOGETHER {
+                self.all_of(&soon)?;
+                soon.clear();
+                steady = true;
             }
         }
-        Ok(())
+        self.all_of(&soon)
+    }
+
+    /// Takes at most [`TOGETHER`] frames.
+    fn all_of(&mut self, frames: &[Frame<'_>]) -> Result<(), S::Error> {
+        let met = self.look_ahead(frames);
+        frames.iter().zip(&met).try_for_each(|(frame, met)| self.frame(frame, met))
     }
 
     fn frame(&mut self, frame: &Frame<'_>, met: &Met<'_>) -> Result<(), S::Error> {

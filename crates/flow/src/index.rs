@@ -6,7 +6,7 @@
 //! chains short and leaves no tombstones behind.
 
 /// Share of slots in use beyond which the table doubles, in eighths.
-const FULL: usize = 5;
+const FULL: usize = 6;
 const SMALLEST: usize = 64;
 
 /// Numbers of flows by the hash of their key.

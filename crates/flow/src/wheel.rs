@@ -44,6 +44,11 @@ impl Wheel {
         self.now.unwrap_or(0)
     }
 
+    /// Whether the clock stands at this second.
+    pub(crate) fn shows(&self, second: i64) -> bool {
+        self.now == Some(second)
+    }
+
     /// Registers `timer` to fire at `second`.
     pub(crate) fn insert(&mut self, timer: Timer, second: i64) {
         let now = self.now();

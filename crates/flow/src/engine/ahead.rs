@@ -37,11 +37,7 @@ impl<S: Sink> Engine<S> {
     /// Whose packet it is, if this worker's.
     #[inline]
     pub(super) fn conversation(&self, packet: &Packet<'_>) -> Option<Conversation> {
-        let (key, forward) = FlowKey::new(
-            (packet.source, packet.source_port),
-            (packet.destination, packet.destination_port),
-            packet.ip_protocol,
-        );
+        let (key, forward) = FlowKey::of(packet);
         let hash = key.hash(&self.shard.hash);
         self.shard.owns(hash).then_some(Conversation { key, forward, hash })
     }
@@ -64,6 +60,9 @@ impl<S: Sink> Engine<S> {
 
     #[inline]
     fn meet<'a>(&self, frame: &Frame<'a>) -> Met<'a> {
+        if frame.elsewhere {
+            return Met::Elsewhere;
+        }
         match packet::decode(frame.link, frame.bytes) {
             Ok(Decoded::Packet(packet)) => match self.conversation(&packet) {
                 Some(conversation) => Met::Packet(packet, conversation),
