@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use ottoscope_wire::packet::{self, Decoded, Packet};
 use ottoscope_wire::{LinkType, WireError};
-use smallvec::SmallVec;
 
 use crate::cold::Cold;
 use crate::config::Config;
@@ -24,7 +23,7 @@ use crate::model::{
 use crate::sink::Sink;
 use crate::time::Timestamp;
 use crate::wheel::{Timer, Wheel};
-use ahead::{Conversation, Met};
+use ahead::{Conversation, Soon};
 
 pub use ahead::TOGETHER;
 
@@ -173,43 +172,53 @@ impl<S: Sink> Engine<S> {
         &mut self,
         frames: impl IntoIterator<Item = Frame<'a>>,
     ) -> Result<(), S::Error> {
-        let mut soon: SmallVec<[Frame<'a>; TOGETHER]> = SmallVec::new();
+        let mut soon = Soon::default();
         // Whether none of them moves the clock.
         let mut steady = true;
         for frame in frames {
             if self.shard.count > 1 {
-                steady &= self.wheel.shows(frame.at.seconds());
+                steady = steady && self.wheel.stands(frame.at);
                 if steady && frame.elsewhere {
                     self.capture = frame.capture;
-                    self.tick(frame.at)?;
                     continue;
                 }
             }
-            soon.push(frame);
-            if soon.len() == TOGETHER {
-                self.all_of(&soon)?;
-                soon.clear();
+            self.meet(&mut soon, frame);
+            if soon.frames.len() == TOGETHER {
+                self.all_of(&mut soon)?;
                 steady = true;
             }
         }
-        self.all_of(&soon)
+        self.all_of(&mut soon)
     }
 
-    /// Takes at most [`TOGETHER`] frames.
-    fn all_of(&mut self, frames: &[Frame<'_>]) -> Result<(), S::Error> {
-        let met = self.look_ahead(frames);
-        frames.iter().zip(&met).try_for_each(|(frame, met)| self.frame(frame, met))
+    fn all_of(&mut self, soon: &mut Soon<'_>) -> Result<(), S::Error> {
+        self.warm_entries(soon);
+        for (i, frame) in soon.frames.iter().enumerate() {
+            self.frame(frame, &soon.decoded[i], soon.conversations[i].as_ref())?;
+        }
+        soon.clear();
+        Ok(())
     }
 
-    fn frame(&mut self, frame: &Frame<'_>, met: &Met<'_>) -> Result<(), S::Error> {
+    fn frame(
+        &mut self,
+        frame: &Frame<'_>,
+        decoded: &Result<Decoded<'_>, WireError>,
+        conversation: Option<&Conversation>,
+    ) -> Result<(), S::Error> {
         self.capture = frame.capture;
         self.tick(frame.at)?;
-        match met {
-            Met::Elsewhere => Ok(()),
-            Met::Packet(packet, conversation) => {
-                self.packet(packet, conversation, frame.at, 1, u64::from(frame.wire_len))
-            }
-            Met::Fragment(fragment) => {
+        match decoded {
+            Ok(Decoded::Packet(packet)) => match conversation {
+                Some(conversation) => {
+                    let bytes = u64::from(frame.wire_len);
+                    self.packet(packet, conversation, frame.at, 1, bytes)
+                }
+                None => Ok(()),
+            },
+            _ if frame.elsewhere => Ok(()),
+            Ok(Decoded::Fragment(fragment)) => {
                 let outcome = self.defrag.push(fragment, frame.at, frame.wire_len);
                 self.troubles(frame.capture)?;
                 match outcome {
@@ -225,11 +234,11 @@ impl<S: Sink> Engine<S> {
                     }
                 }
             }
-            Met::NotIp => {
+            Ok(Decoded::NotIp(_)) => {
                 self.capture_tally(frame.capture).not_ip += 1;
                 Ok(())
             }
-            Met::Broken(error) => {
+            Err(error) => {
                 self.capture_tally(frame.capture).undecoded += 1;
                 self.broken(frame, *error, frame.bytes.get(error.offset..).unwrap_or(&[]))
             }
@@ -339,6 +348,9 @@ impl<S: Sink> Engine<S> {
 
     /// Lets time pass: ends the flows that have been silent too long.
     fn tick(&mut self, at: Timestamp) -> Result<(), S::Error> {
+        if self.wheel.stands(at) {
+            return Ok(());
+        }
         let Some(second) = self.wheel.observe(at.seconds()) else { return Ok(()) };
         let mut fired = std::mem::take(&mut self.fired);
         self.wheel.advance(second, &mut fired);

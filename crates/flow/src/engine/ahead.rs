@@ -6,7 +6,8 @@
 use std::hint::black_box;
 
 use ottoscope_wire::WireError;
-use ottoscope_wire::packet::{self, Decoded, Fragment, Packet};
+use ottoscope_wire::packet::{self, Decoded, Packet};
+use smallvec::SmallVec;
 
 use super::{Engine, Frame};
 use crate::key::FlowKey;
@@ -23,14 +24,21 @@ pub(super) struct Conversation {
     pub(super) hash: u64,
 }
 
-/// What a frame holds.
-pub(super) enum Met<'a> {
-    Packet(Packet<'a>, Conversation),
-    /// A packet of another worker's flow.
-    Elsewhere,
-    Fragment(Fragment<'a>),
-    NotIp,
-    Broken(WireError),
+/// At most [`TOGETHER`] frames, each with what it holds and whose that is.
+#[derive(Default)]
+pub(super) struct Soon<'a> {
+    pub(super) frames: SmallVec<[Frame<'a>; TOGETHER]>,
+    pub(super) decoded: SmallVec<[Result<Decoded<'a>, WireError>; TOGETHER]>,
+    /// Of packets of this worker's flows.
+    pub(super) conversations: SmallVec<[Option<Conversation>; TOGETHER]>,
+}
+
+impl Soon<'_> {
+    pub(super) fn clear(&mut self) {
+        self.frames.clear();
+        self.decoded.clear();
+        self.conversations.clear();
+    }
 }
 
 impl<S: Sink> Engine<S> {
@@ -42,36 +50,31 @@ impl<S: Sink> Engine<S> {
         self.shard.owns(hash).then_some(Conversation { key, forward, hash })
     }
 
-    /// Decodes at most [`TOGETHER`] frames and reads from memory what working on them will.
+    /// Decodes a frame, unless it is another worker's.
     #[inline]
-    pub(super) fn look_ahead<'a>(&self, frames: &[Frame<'a>]) -> [Met<'a>; TOGETHER] {
-        let met = std::array::from_fn(|i| frames.get(i).map_or(Met::Elsewhere, |f| self.meet(f)));
+    pub(super) fn meet<'a>(&self, soon: &mut Soon<'a>, frame: Frame<'a>) {
+        soon.decoded.push(if frame.elsewhere {
+            Ok(Decoded::NotIp(0))
+        } else {
+            packet::decode(frame.link, frame.bytes)
+        });
+        soon.conversations.push(match soon.decoded.last() {
+            Some(Ok(Decoded::Packet(packet))) => self.conversation(packet),
+            _ => None,
+        });
+        soon.frames.push(frame);
+    }
+
+    /// Reads from memory what working on frames will.
+    #[inline]
+    pub(super) fn warm_entries(&self, soon: &Soon<'_>) {
         let mut touched = 0;
-        for met in &met {
-            if let Met::Packet(_, conversation) = met
-                && let Some(slot) = self.index.guess(conversation.hash)
-            {
+        for conversation in soon.conversations.iter().flatten() {
+            if let Some(slot) = self.index.guess(conversation.hash) {
                 touched ^= self.entries[slot as usize].touch();
             }
         }
         black_box(touched);
-        met
-    }
-
-    #[inline]
-    fn meet<'a>(&self, frame: &Frame<'a>) -> Met<'a> {
-        if frame.elsewhere {
-            return Met::Elsewhere;
-        }
-        match packet::decode(frame.link, frame.bytes) {
-            Ok(Decoded::Packet(packet)) => match self.conversation(&packet) {
-                Some(conversation) => Met::Packet(packet, conversation),
-                None => Met::Elsewhere,
-            },
-            Ok(Decoded::Fragment(fragment)) => Met::Fragment(fragment),
-            Ok(Decoded::NotIp(_)) => Met::NotIp,
-            Err(error) => Met::Broken(error),
-        }
     }
 
     /// Reads from memory what handing these flows over will.
