@@ -63,8 +63,9 @@ pub fn stream(data: &[u8]) {
         let frame = segment(*how, port, udp, u32::from(*seq) * 16, payload);
         at = Timestamp(at.0 + i64::from(*pause) * 1_000_000_000);
         let wire_len = frame.len() as u32;
-        let frame = Frame { at, link: LinkType::RAW, capture: 0, wire_len, bytes: &frame };
-        let Ok(()) = engine.frame(&frame);
+        let link = LinkType::RAW;
+        let frame = Frame { at, link, capture: 0, wire_len, bytes: &frame, elsewhere: false };
+        let Ok(()) = engine.frames([frame]);
         frames += 1;
         bytes += u64::from(wire_len);
         rest = tail;

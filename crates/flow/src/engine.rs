@@ -1,5 +1,6 @@
 //! The flow table and what happens to a packet in it.
 
+mod ahead;
 mod reading;
 mod session;
 
@@ -22,6 +23,9 @@ use crate::model::{
 use crate::sink::Sink;
 use crate::time::Timestamp;
 use crate::wheel::{Timer, Wheel};
+use ahead::{Conversation, Soon};
+
+pub use ahead::TOGETHER;
 
 /// Rows of anomalies a worker hands over; what comes on top is counted.
 const ANOMALY_ROWS: u64 = 100_000;
@@ -42,6 +46,8 @@ pub struct Frame<'a> {
     pub wire_len: u32,
     /// Captured bytes.
     pub bytes: &'a [u8],
+    /// Whether it is known to be of another worker's flow: only its time counts.
+    pub elsewhere: bool,
 }
 
 /// Which flows an engine keeps: those whose hash falls to `index` of `count` workers.
@@ -62,8 +68,19 @@ impl Shard {
     }
 
     fn owns(&self, hash: u64) -> bool {
-        // By the half of the hash that the flow table does not look at.
-        self.count == 1 || (u64::from(hash as u32) * self.count as u64) >> 32 == self.index as u64
+        self.count == 1 || self.owner_of(hash) == self.index
+    }
+
+    /// By the half of the hash that the flow table does not look at.
+    fn owner_of(&self, hash: u64) -> usize {
+        ((u64::from(hash as u32) * self.count as u64) >> 32) as usize
+    }
+
+    /// The worker that keeps the flow of a frame; `None` where all are to look at it.
+    pub(crate) fn owner(&self, link: LinkType, bytes: &[u8]) -> Option<usize> {
+        let Ok(Decoded::Packet(packet)) = packet::decode(link, bytes) else { return None };
+        let (key, _) = FlowKey::of(&packet);
+        Some(self.owner_of(key.hash(&self.hash)))
     }
 }
 
@@ -147,19 +164,62 @@ impl<S: Sink> Engine<S> {
         &mut self.sink
     }
 
-    /// Takes one frame.
+    /// Takes frames in their order. [`TOGETHER`] of them at a time are worth more than one by one.
     ///
     /// # Errors
     /// Only what the sink reports.
-    pub fn frame(&mut self, frame: &Frame<'_>) -> Result<(), S::Error> {
+    pub fn frames<'a>(
+        &mut self,
+        frames: impl IntoIterator<Item = Frame<'a>>,
+    ) -> Result<(), S::Error> {
+        let mut soon = Soon::default();
+        // Whether none of them moves the clock.
+        let mut steady = true;
+        for frame in frames {
+            if self.shard.count > 1 {
+                steady = steady && self.wheel.stands(frame.at);
+                if steady && frame.elsewhere {
+                    self.capture = frame.capture;
+                    continue;
+                }
+            }
+            self.meet(&mut soon, frame);
+            if soon.frames.len() == TOGETHER {
+                self.all_of(&mut soon)?;
+                steady = true;
+            }
+        }
+        self.all_of(&mut soon)
+    }
+
+    fn all_of(&mut self, soon: &mut Soon<'_>) -> Result<(), S::Error> {
+        self.warm_entries(soon);
+        for (i, frame) in soon.frames.iter().enumerate() {
+            self.frame(frame, &soon.decoded[i], soon.conversations[i].as_ref())?;
+        }
+        soon.clear();
+        Ok(())
+    }
+
+    fn frame(
+        &mut self,
+        frame: &Frame<'_>,
+        decoded: &Result<Decoded<'_>, WireError>,
+        conversation: Option<&Conversation>,
+    ) -> Result<(), S::Error> {
         self.capture = frame.capture;
         self.tick(frame.at)?;
-        match packet::decode(frame.link, frame.bytes) {
-            Ok(Decoded::Packet(packet)) => {
-                self.packet(&packet, frame.at, 1, u64::from(frame.wire_len))
-            }
+        match decoded {
+            Ok(Decoded::Packet(packet)) => match conversation {
+                Some(conversation) => {
+                    let bytes = u64::from(frame.wire_len);
+                    self.packet(packet, conversation, frame.at, 1, bytes)
+                }
+                None => Ok(()),
+            },
+            _ if frame.elsewhere => Ok(()),
             Ok(Decoded::Fragment(fragment)) => {
-                let outcome = self.defrag.push(&fragment, frame.at, frame.wire_len);
+                let outcome = self.defrag.push(fragment, frame.at, frame.wire_len);
                 self.troubles(frame.capture)?;
                 match outcome {
                     Outcome::Complete(whole) => {
@@ -180,7 +240,7 @@ impl<S: Sink> Engine<S> {
             }
             Err(error) => {
                 self.capture_tally(frame.capture).undecoded += 1;
-                self.broken(frame, error, frame.bytes.get(error.offset..).unwrap_or(&[]))
+                self.broken(frame, *error, frame.bytes.get(error.offset..).unwrap_or(&[]))
             }
         }
     }
@@ -211,6 +271,9 @@ impl<S: Sink> Engine<S> {
         self.troubles(self.capture)?;
         let now = Timestamp::from_parts(self.wheel.now(), 0);
         for i in 0..self.entries.len() {
+            if i.is_multiple_of(TOGETHER) {
+                self.warm_parts(i as u32..self.entries.len().min(i + TOGETHER) as u32);
+            }
             if self.entries[i].used() {
                 let end = self.entries[i].silent_end(now, &self.config);
                 self.hand_over(i as u32, end)?; // nobody asks the index any more
@@ -226,9 +289,12 @@ impl<S: Sink> Engine<S> {
     /// Takes a datagram put together from fragments.
     fn datagram(&mut self, whole: &Datagram, frame: &Frame<'_>) -> Result<(), S::Error> {
         match packet::decode_reassembled(&whole.head, &whole.payload, whole.payload_len) {
-            Ok(Decoded::Packet(packet)) => {
-                self.packet(&packet, frame.at, whole.packets, whole.wire_bytes)
-            }
+            Ok(Decoded::Packet(packet)) => match self.conversation(&packet) {
+                Some(conversation) => {
+                    self.packet(&packet, &conversation, frame.at, whole.packets, whole.wire_bytes)
+                }
+                None => Ok(()),
+            },
             Ok(_) => {
                 self.capture_tally(frame.capture).undecoded += u64::from(whole.packets);
                 Ok(())
@@ -282,10 +348,18 @@ impl<S: Sink> Engine<S> {
 
     /// Lets time pass: ends the flows that have been silent too long.
     fn tick(&mut self, at: Timestamp) -> Result<(), S::Error> {
+        if self.wheel.stands(at) {
+            return Ok(());
+        }
         let Some(second) = self.wheel.observe(at.seconds()) else { return Ok(()) };
         let mut fired = std::mem::take(&mut self.fired);
         self.wheel.advance(second, &mut fired);
-        for timer in fired.drain(..) {
+        for (i, &timer) in fired.iter().enumerate() {
+            if i.is_multiple_of(TOGETHER) {
+                let soon = fired[i..].iter().take(TOGETHER).map(|timer| timer.0);
+                self.warm_parts(soon.clone());
+                self.warm_index(soon);
+            }
             let entry = &self.entries[timer.0 as usize];
             if entry.generation != timer.1 {
                 continue;
@@ -298,6 +372,7 @@ impl<S: Sink> Engine<S> {
                 self.wheel.insert(timer, due.seconds() + 1);
             }
         }
+        fired.clear();
         self.fired = fired;
         Ok(())
     }
@@ -305,19 +380,12 @@ impl<S: Sink> Engine<S> {
     fn packet(
         &mut self,
         packet: &Packet<'_>,
+        conversation: &Conversation,
         at: Timestamp,
         packets: u32,
         frame_bytes: u64,
     ) -> Result<(), S::Error> {
-        let (key, forward) = FlowKey::new(
-            (packet.source, packet.source_port),
-            (packet.destination, packet.destination_port),
-            packet.ip_protocol,
-        );
-        let hash = key.hash(&self.shard.hash);
-        if !self.shard.owns(hash) {
-            return Ok(());
-        }
+        let Conversation { key, forward, hash } = *conversation;
         let slot = match self.index.find(hash, |i| self.entries[i as usize].key == key) {
             Some(i) => {
                 let entry = &self.entries[i as usize];
@@ -344,7 +412,7 @@ impl<S: Sink> Engine<S> {
             let due = at + entry.timeout(&self.config);
             self.wheel.insert((slot, entry.generation), due.seconds() + 1);
         }
-        if entry.undecided() && entry.concerns_reader(packet, &self.cold) {
+        if entry.undecided() && entry.concerns_reader(packet) {
             self.read(slot, direction, packet, at)?;
         }
         if self.config.segments && packet.payload_len > 0 {

@@ -4,7 +4,6 @@ use crate::cold::{Carried, Cold, Detail, Handshake, Place, Sampled, Slab, UNKNOW
 use crate::config::Config;
 use crate::key::FlowKey;
 use crate::model::{Bin, Direction, Facts, Flow, FlowEnd, FlowId, Side, Tally, Transport, Tunnel};
-use crate::stream::Stream;
 use crate::time::{Span, Timestamp};
 use ottoscope_wire::packet::{Encapsulation, Packet, Tcp};
 
@@ -82,8 +81,12 @@ mod flag {
     pub(super) const TUNNEL: u32 = 1 << 17;
     /// The tunnel's QoS flow is known.
     pub(super) const QFI: u32 = 1 << 19;
-    /// First of the bits that hold the [`Side`](crate::model::Side).
+    /// First of the three bits that hold the [`Side`](crate::model::Side).
     pub(super) const SIDE: u32 = 20;
+    /// Counters overflowed into [`Carried`](super::Carried).
+    pub(super) const CARRIED: u32 = 1 << 23;
+    /// Bytes wait for others in front of them.
+    pub(super) const HOLE: u32 = 1 << 24;
 }
 
 /// A packet with what its frame said.
@@ -194,13 +197,37 @@ impl Entry {
 
     /// Whether the packet means something to whoever reads the flow: payload, a SYN that says
     /// where payload will begin, an acknowledgement of what is missing.
-    pub(crate) fn concerns_reader(&self, packet: &Packet<'_>, cold: &Cold) -> bool {
+    pub(crate) fn concerns_reader(&self, packet: &Packet<'_>) -> bool {
         packet.payload_len > 0
             || packet.ip_protocol == 6
-                && self.live.is_some_and(|live| {
-                    packet.tcp.flags & Tcp::SYN != 0
-                        || cold.lives[live].streams.iter().any(Stream::has_hole)
-                })
+                && self.live.is_some()
+                && (packet.tcp.flags & Tcp::SYN != 0 || self.has(flag::HOLE))
+    }
+
+    /// Notes whether its reader waits for bytes in front of others.
+    pub(crate) fn set_hole(&mut self, hole: bool) {
+        self.flags = self.flags & !flag::HOLE | u32::from(hole) * flag::HOLE;
+    }
+
+    /// Reads some of each line of the core's cache that it lies in.
+    #[inline]
+    pub(crate) fn touch(&self) -> u64 {
+        let words = self.id.0
+            ^ self.last.0.cast_unsigned()
+            ^ self.bin.second.cast_unsigned()
+            ^ self.rtt_data
+            ^ self.timed_at.0.cast_unsigned();
+        let halves = self.packets[0] ^ self.next[0] ^ self.retransmitted[0] ^ self.flags;
+        words ^ u64::from(halves) ^ u64::from(self.key.ports().0) ^ u64::from(self.controls[0])
+    }
+
+    /// The same of what lies beside it and is needed when it goes.
+    pub(crate) fn touch_beside(&self, cold: &Cold) -> u64 {
+        let handshake = self.handshake.map_or(0, |place| cold.handshakes[place].client);
+        let live = self.live.map_or(0, |place| cold.lives[place].looked);
+        let detail = self.detail.map(|place| &cold.details[place]);
+        let facts = detail.and_then(|detail| detail.facts).map(|place| &cold.facts[place]);
+        handshake ^ u64::from(live) ^ facts.map_or(0, |facts| facts.protocol.len() as u64)
     }
 
     /// From now on the flow costs only counters.
@@ -337,6 +364,7 @@ impl Entry {
     /// bytes of the second under way.
     #[cold]
     fn carry(&mut self, d: usize, over: [u32; 3], second: u32, cold: &mut Cold) {
+        self.flags |= flag::CARRIED;
         let detail = cold.details.own(&mut self.detail);
         let carried = cold.carried.own(&mut detail.carried);
         for (sum, over) in carried.counts[d].iter_mut().zip(over) {
@@ -347,10 +375,9 @@ impl Entry {
 
     /// What counters could not hold.
     fn carried(&self, details: &Slab<Detail>, carried: &Slab<Carried>) -> Carried {
-        self.detail
-            .and_then(|detail| details[detail].carried)
-            .map(|c| carried[c])
-            .unwrap_or_default()
+        let detail = self.detail.filter(|_| self.has(flag::CARRIED));
+        let place = detail.and_then(|detail| details[detail].carried);
+        place.map(|place| carried[place]).unwrap_or_default()
     }
 
     fn bin(&mut self, d: usize, arrival: &Arrival<'_, '_>, cold: &mut Cold) -> Option<Bin> {
@@ -377,7 +404,9 @@ impl Entry {
         let Second { second, packets, bytes } = std::mem::take(&mut self.bin);
         let [syn, fin, rst] = std::mem::take(&mut self.controls);
         let mut carried = [0; 2];
-        if let Some(place) = self.detail.and_then(|detail| cold.details[detail].carried) {
+        if self.has(flag::CARRIED)
+            && let Some(place) = self.detail.and_then(|detail| cold.details[detail].carried)
+        {
             carried = std::mem::take(&mut cold.carried[place].second);
         }
         let bytes = [wide(bytes[0], carried[0]), wide(bytes[1], carried[1])];
@@ -616,7 +645,7 @@ impl Entry {
             rst: handshake.map_or(0, |h| h.rst[d]),
         };
         (flow.up, flow.down) = (tally(0), tally(1));
-        flow.side = SIDES[(self.flags >> flag::SIDE) as usize % SIDES.len()];
+        flow.side = SIDES[(self.flags >> flag::SIDE & 7) as usize % SIDES.len()];
         flow.end = FlowEnd::CaptureEnd;
         flow.vlan = self.has(flag::VLAN).then_some(self.vlan);
         flow.rtt_data = known(self.rtt_data);

@@ -6,7 +6,7 @@
 //! chains short and leaves no tombstones behind.
 
 /// Share of slots in use beyond which the table doubles, in eighths.
-const FULL: usize = 5;
+const FULL: usize = 6;
 const SMALLEST: usize = 64;
 
 /// Numbers of flows by the hash of their key.
@@ -58,6 +58,12 @@ impl Index {
             }
             at = (at + 1) & mask;
         }
+    }
+
+    /// The number that is probably under this hash: the first of which 32 bits agree.
+    #[inline]
+    pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
+        self.find(hash, |_| true)
     }
 
     /// Adds a number that is not in the table; below `u32::MAX`.

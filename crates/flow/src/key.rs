@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ottoscope_wire::packet::Packet;
 use siphasher::sip::SipHasher13;
 
 use crate::model::FlowId;
@@ -61,6 +62,16 @@ impl FlowKey {
         };
         let key = FlowKey { lower, upper, lower_port, upper_port, protocol, v6: from_v6 || to_v6 };
         (key, forward)
+    }
+
+    /// The key of a packet as it was read.
+    #[inline]
+    pub(crate) fn of(packet: &Packet<'_>) -> (FlowKey, bool) {
+        FlowKey::new(
+            (packet.source, packet.source_port),
+            (packet.destination, packet.destination_port),
+            packet.ip_protocol,
+        )
     }
 
     /// IP protocol number.

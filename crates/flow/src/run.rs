@@ -1,13 +1,14 @@
 //! Captures through one or several engines.
 //!
 //! With several workers every worker sees every batch and keeps the flows whose hash falls to
-//! it: reading and header walking are a small part of the cost, nothing has to be copied or
-//! ordered between threads, and the tables are the same for any number of workers.
+//! it. Whoever reads the captures walks the headers to tell whose each packet is: of others'
+//! packets a worker sees the time. Nothing has to be copied or ordered between threads, and the
+//! tables are the same for any number of workers.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crate::capture::{Batch, CaptureError, Packets};
+use crate::capture::{Batch, CaptureError, Packets, Record};
 use crate::config::Config;
 use crate::dissector::signature::SignatureSet;
 use crate::engine::{Engine, Frame, Shard, Summary};
@@ -69,18 +70,19 @@ where
     }
     let engines: Vec<_> = (0..workers).map(engine).collect();
     std::thread::scope(|scope| {
-        let mut senders: Vec<SyncSender<Arc<Batch>>> = Vec::new();
+        let mut senders: Vec<SyncSender<Arc<Walked>>> = Vec::new();
         let mut threads = Vec::new();
-        for engine in engines {
+        for (index, engine) in engines.into_iter().enumerate() {
             let (sender, receiver) = sync_channel(AHEAD);
             senders.push(sender);
-            threads.push(scope.spawn(move || drive(engine, &receiver)));
+            threads.push(scope.spawn(move || drive(engine, index as u32, &receiver)));
         }
         let stopped_by = loop {
             match source.next() {
                 Ok(Some(batch)) => {
+                    let walked = Arc::new(Walked::new(batch, &shard));
                     // A worker that failed has hung up; its error comes out below.
-                    if senders.iter().any(|s| s.send(Arc::clone(&batch)).is_err()) {
+                    if senders.iter().any(|s| s.send(Arc::clone(&walked)).is_err()) {
                         break None;
                     }
                 }
@@ -111,33 +113,58 @@ pub fn feed_all<S: Sink>(
 ) -> Result<Option<CaptureError>, RunError<S::Error>> {
     loop {
         match source.next() {
-            Ok(Some(batch)) => feed(engine, &batch).map_err(RunError::Sink)?,
+            Ok(Some(batch)) => feed(engine, &batch, |_| false).map_err(RunError::Sink)?,
             Ok(None) => return Ok(None),
             Err(error) => return Ok(Some(error)),
         }
     }
 }
 
+/// A batch and the worker of each of its records.
+struct Walked {
+    batch: Arc<Batch>,
+    /// Of each record, or [`Walked::ALL`].
+    owners: Vec<u32>,
+}
+
+impl Walked {
+    /// Every worker is to look at it.
+    const ALL: u32 = u32::MAX;
+
+    fn new(batch: Arc<Batch>, shard: &Shard) -> Self {
+        let owner = |record: &Record| shard.owner(record.link, batch.bytes(record));
+        let owners =
+            batch.records().iter().map(|record| owner(record).map_or(Self::ALL, |i| i as u32));
+        Walked { owners: owners.collect(), batch }
+    }
+}
+
 fn drive<S: Sink>(
     mut engine: Engine<S>,
-    batches: &Receiver<Arc<Batch>>,
+    index: u32,
+    batches: &Receiver<Arc<Walked>>,
 ) -> Result<(S, Summary), S::Error> {
-    for batch in batches {
-        feed(&mut engine, &batch)?;
+    for walked in batches {
+        let elsewhere = |i: usize| ![index, Walked::ALL].contains(&walked.owners[i]);
+        feed(&mut engine, &walked.batch, elsewhere)?;
     }
     engine.finish()
 }
 
-fn feed<S: Sink>(engine: &mut Engine<S>, batch: &Batch) -> Result<(), S::Error> {
-    for record in batch.records() {
-        engine.frame(&Frame {
-            at: record.at,
-            link: record.link,
-            capture: record.capture,
-            wire_len: record.wire_len,
-            bytes: batch.bytes(record),
-        })?;
-    }
+/// Hands a batch over; `elsewhere` says which of its records are other workers'.
+fn feed<S: Sink>(
+    engine: &mut Engine<S>,
+    batch: &Batch,
+    elsewhere: impl Fn(usize) -> bool,
+) -> Result<(), S::Error> {
+    engine.frames(batch.records().iter().enumerate().map(|(i, record)| Frame {
+        at: record.at,
+        link: record.link,
+        capture: record.capture,
+        wire_len: record.wire_len,
+        bytes: batch.bytes(record),
+        elsewhere: elsewhere(i),
+    }))?;
     for fault in batch.faults() {
         engine.outside(fault.at, fault.capture, fault.error)?;
     }

@@ -5,6 +5,10 @@
 //! packet and either ends it or puts it back under its new second. Timers are never taken out:
 //! each carries the generation of its entry, and the owner ignores those of another.
 
+use std::ops::Range;
+
+use crate::time::Timestamp;
+
 /// Slots of one second. Longer timeouts wait in the farthest slot and are put back from there.
 const SLOTS: i64 = 2048;
 
@@ -24,6 +28,8 @@ pub(crate) struct Wheel {
     slots: Vec<Vec<Timer>>,
     /// The clock in seconds; `None` before the first packet.
     now: Option<i64>,
+    /// The same in nanoseconds; empty before the first packet.
+    second: Range<i64>,
     strays: u32,
     /// No slot before this second has a timer.
     least: i64,
@@ -34,6 +40,7 @@ impl Wheel {
         Wheel {
             slots: (0..SLOTS).map(|_| Vec::new()).collect(),
             now: None,
+            second: 0..0,
             strays: 0,
             least: i64::MAX,
         }
@@ -42,6 +49,22 @@ impl Wheel {
     /// The clock in seconds.
     pub(crate) fn now(&self) -> i64 {
         self.now.unwrap_or(0)
+    }
+
+    /// Whether a packet of this time leaves the clock where it stands. As [`Wheel::observe`] for
+    /// nearly all packets, without a division.
+    #[inline]
+    pub(crate) fn stands(&mut self, at: Timestamp) -> bool {
+        let stands = self.second.contains(&at.0);
+        if stands {
+            self.strays = 0;
+        }
+        stands
+    }
+
+    fn set(&mut self, now: i64) {
+        self.now = Some(now);
+        self.second = Timestamp::from_parts(now, 0).0..Timestamp::from_parts(now + 1, 0).0;
     }
 
     /// Registers `timer` to fire at `second`.
@@ -61,7 +84,7 @@ impl Wheel {
     /// reach and single far-off timestamps do not.
     pub(crate) fn observe(&mut self, second: i64) -> Option<i64> {
         let Some(now) = self.now else {
-            self.now = Some(second);
+            self.set(second);
             return None;
         };
         if second == now {
@@ -77,7 +100,7 @@ impl Wheel {
             self.strays = 0;
             if step < 0 {
                 // Time went back for good. What stands in the wheel fires later than it would.
-                self.now = Some(second);
+                self.set(second);
                 return None;
             }
             return Some(second);
@@ -93,7 +116,7 @@ impl Wheel {
         for i in 1..=steps {
             fired.append(&mut self.slots[(from + i).rem_euclid(SLOTS) as usize]);
         }
-        self.now = Some(second);
+        self.set(second);
     }
 
     /// Takes out a timer that fires next, with its second, for eviction.

@@ -5,6 +5,7 @@
 //! readers. Only this crate knows Arrow schemas and file names; it asks no questions of its
 //! own, and it looks at no clock: times come from packets or from the caller.
 
+mod ahead;
 mod background;
 mod cells;
 mod column;

@@ -9,12 +9,10 @@ use std::vec::IntoIter;
 
 use ottoscope_flow::Timestamp;
 
+use crate::ahead::Ahead;
 use crate::error::Result;
-use crate::reader::{Batches, Part, Rows, parts_below};
+use crate::reader::{Part, Rows, parts_below};
 use crate::table::Table;
-
-/// Rows of a part decoded at once.
-const BATCH: usize = 4_096;
 
 /// Place of a row in the order: time, key, part.
 type Place = (Timestamp, u64, usize);
@@ -34,8 +32,7 @@ pub(crate) struct Merged<T: Table> {
 
 /// Where one part stands.
 struct Cursor<T: Table> {
-    batches: Batches,
-    part: Part,
+    batches: Ahead<T>,
     rows: Option<Rows<T>>,
     at: usize,
 }
@@ -46,7 +43,7 @@ impl<T: Table> Cursor<T> {
         while self.rows.as_ref().is_none_or(|rows| self.at >= rows.len()) {
             self.at = 0;
             match self.batches.next() {
-                Some(batch) => self.rows = Some(Rows::of(&batch?, &self.part)?),
+                Some(rows) => self.rows = Some(rows?),
                 None => return Ok(None),
             }
         }
@@ -142,8 +139,8 @@ impl<T: Table> Merged<T> {
 
     fn open_next(&mut self) -> Result<()> {
         let Some((_, part)) = self.waiting.pop() else { return Ok(()) };
-        let batches = part.batches_of(&T::INFO, None, BATCH)?;
-        let mut cursor = Cursor { batches, part, rows: None, at: 0 };
+        let batches = Ahead::of(part)?;
+        let mut cursor = Cursor { batches, rows: None, at: 0 };
         if let Some((at, key)) = cursor.place()? {
             self.heap.push(Reverse((at, key, self.cursors.len())));
             self.cursors.push(Some(cursor));

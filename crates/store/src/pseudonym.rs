@@ -279,15 +279,14 @@ impl Pseudonyms {
         }
         let mut rest = text;
         while !rest.is_empty() {
-            let part_of = |c: char| c.is_ascii_hexdigit() || c == '.' || c == ':';
-            let word = &rest[..rest.find(|c| !part_of(c)).unwrap_or(rest.len())];
-            if word.is_empty() {
-                let next = rest.find(part_of).unwrap_or(rest.len());
-                out.push_str(&rest[..next]);
-                rest = &rest[next..];
-                continue;
-            }
-            rest = &rest[word.len()..];
+            // Parts of addresses are single bytes, so that what they end or begin is whole.
+            let part_of = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
+            let next = rest.bytes().position(|byte| part_of(&byte)).unwrap_or(rest.len());
+            out.push_str(&rest[..next]);
+            rest = &rest[next..];
+            let end = rest.bytes().position(|byte| !part_of(&byte)).unwrap_or(rest.len());
+            let word = &rest[..end];
+            rest = &rest[end..];
             match find_address(word) {
                 Some((address, tail)) if Some(address) == client || self.is_client(address) => {
                     let _ = write!(out, "{}{tail}", self.client(address));
@@ -345,7 +344,7 @@ impl Rules {
 pub fn address_key(text: &str) -> Option<IpAddr> {
     const LOCAL: u128 = 0xfd << 120;
     if let Some(pseudonym) = text.strip_prefix('~') {
-        let bits = match pseudonym.parse().ok()? {
+        let bits = match address(pseudonym)? {
             IpAddr::V4(a) => u128::from(u32::from(a)) | 1 << 112,
             IpAddr::V6(a) => u128::from(a) << 8 >> 8 ^ u128::from(a) >> 120,
         };
@@ -355,7 +354,35 @@ pub fn address_key(text: &str) -> Option<IpAddr> {
         let bits = u128::from_str_radix(text, 16).ok()?;
         return Some(Ipv6Addr::from(LOCAL | bits << 8 >> 8).into());
     }
-    text.parse().ok()
+    address(text)
+}
+
+/// The address that a text is. Those of version 4 are read without the machinery of `parse`.
+fn address(text: &str) -> Option<IpAddr> {
+    four_octets(text.as_bytes()).map(IpAddr::from).or_else(|| text.parse().ok())
+}
+
+/// Four numbers of up to three digits with dots between, none above 255 or with a zero in front.
+fn four_octets(text: &[u8]) -> Option<[u8; 4]> {
+    let (mut octets, mut which, mut value, mut digits) = ([0; 4], 0, 0_u16, 0);
+    for &byte in text {
+        match byte {
+            b'0'..=b'9' if digits == 0 || value > 0 => {
+                value = value * 10 + u16::from(byte - b'0');
+                digits += 1;
+                if value > 255 {
+                    return None;
+                }
+            }
+            b'.' if digits > 0 && which < 3 => {
+                octets[which] = value as u8;
+                (which, value, digits) = (which + 1, 0, 0);
+            }
+            _ => return None,
+        }
+    }
+    octets[3] = value as u8;
+    (which == 3 && digits > 0).then_some(octets)
 }
 
 /// Not a group, everyone, no one or the host itself.

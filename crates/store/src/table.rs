@@ -57,7 +57,7 @@ impl TableInfo {
 }
 
 /// A table, at compile time.
-pub trait Table: 'static {
+pub trait Table: Send + 'static {
     /// Its name, columns and words.
     const INFO: TableInfo;
     /// A row, borrowed.
@@ -65,7 +65,7 @@ pub trait Table: 'static {
     /// Collects rows by column.
     type Builder: Default + Send + 'static;
     /// Columns of one batch, typed.
-    type Columns;
+    type Columns: Send + 'static;
     /// The time of a row, where the table has one.
     fn time(row: &Self::Row<'_>) -> Option<Timestamp>;
     /// Adds a row; about how many bytes it took is returned.

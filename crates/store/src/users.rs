@@ -23,6 +23,8 @@ pub(crate) struct Activity<'a> {
 /// One client: how many of its sessions are over, and the one that may go on.
 #[derive(Debug)]
 struct Client {
+    /// Of its name: the table grows without a look at the names.
+    hash: u64,
     /// Where its name stands in [`Sessions::names`].
     name: (usize, u32),
     over: u32,
@@ -42,8 +44,6 @@ pub(crate) struct Sessions {
     index: HashTable<u32>,
     clients: Vec<Client>,
     names: String,
-    /// Of each client's name: the table grows without a look at the names.
-    hashes: Vec<u64>,
     hash: RandomState,
 }
 
@@ -54,7 +54,6 @@ impl Sessions {
             index: HashTable::new(),
             clients: Vec::new(),
             names: String::new(),
-            hashes: Vec::new(),
             hash: RandomState::default(),
         }
     }
@@ -65,23 +64,23 @@ impl Sessions {
         flow: &Activity<'_>,
         out: &mut impl FnMut(&UserRow<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Sessions { idle, index, clients, names, hashes, hash } = self;
+        let Sessions { idle, index, clients, names, hash } = self;
         let key = hash.hash_one(flow.client);
         let found = index.find(key, |&i| {
-            hashes[i as usize] == key && clients[i as usize].name(names) == flow.client
+            let client = &clients[i as usize];
+            client.hash == key && client.name(names) == flow.client
         });
         let Some(client) = found.map(|&i| &mut clients[i as usize]) else {
             let name = (names.len(), flow.client.len() as u32);
             names.push_str(flow.client);
             let number = clients.len() as u32;
-            clients.push(Client::begin(name, 0, flow));
-            hashes.push(key);
-            index.insert_unique(key, number, |&i| hashes[i as usize]);
+            clients.push(Client::begin(key, name, 0, flow));
+            index.insert_unique(key, number, |&i| clients[i as usize].hash);
             return Ok(());
         };
         if flow.first - client.last > *idle {
             out(&client.row(names))?;
-            *client = Client::begin(client.name, client.over + 1, flow);
+            *client = Client::begin(client.hash, client.name, client.over + 1, flow);
             return Ok(());
         }
         client.first = client.first.min(flow.first);
@@ -98,8 +97,8 @@ impl Sessions {
         self,
         out: &mut impl FnMut(&UserRow<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Sessions { clients, names, index, hashes, .. } = self;
-        drop((index, hashes));
+        let Sessions { clients, names, index, .. } = self;
+        drop(index);
         // Few are not in order already: those whose sessions began anew.
         let mut order: Vec<_> = clients.iter().map(|client| client.first).zip(0u32..).collect();
         order.sort_by(|a, b| {
@@ -111,8 +110,9 @@ impl Sessions {
 }
 
 impl Client {
-    fn begin(name: (usize, u32), over: u32, flow: &Activity<'_>) -> Self {
+    fn begin(hash: u64, name: (usize, u32), over: u32, flow: &Activity<'_>) -> Self {
         Client {
+            hash,
             name,
             over,
             first: flow.first,

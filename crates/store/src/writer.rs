@@ -1,5 +1,7 @@
 //! Rows of one table into parts, with a bound on what is held in memory.
 
+mod order;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +34,7 @@ impl Default for WriteOptions {
             zstd_level: 1,
             part_rows: 500_000,
             row_group_rows: 100_000,
-            buffer_bytes: 64 << 20,
+            buffer_bytes: 32 << 20,
             open_hours: 32,
         }
     }
@@ -230,7 +232,7 @@ impl<T: Table> TableWriter<T> {
         self.written.parts += 1;
         let (format, disk) = (Arc::clone(&self.format), Arc::clone(&self.disk));
         let job = move || {
-            let order = order(open.rows, |i| T::held_place(&open.builder, i));
+            let order = order::order(open.rows, |i| T::held_place(&open.builder, i));
             format.write(&*disk, &path, &T::cells(&open.builder), &order)
         };
         match &self.background {
@@ -238,15 +240,6 @@ impl<T: Table> TableWriter<T> {
             None => job(),
         }
     }
-}
-
-/// The numbers of rows by time, then key, then arrival.
-fn order<P: Ord>(rows: usize, place: impl Fn(usize) -> P) -> Vec<u32> {
-    let mut places: Vec<(P, u32)> = (0..rows).map(|i| (place(i), i as u32)).collect();
-    if !places.is_sorted() {
-        places.sort_unstable();
-    }
-    places.into_iter().map(|(_, i)| i).collect()
 }
 
 #[cfg(test)]

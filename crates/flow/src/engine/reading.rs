@@ -1,19 +1,26 @@
 //! Payload on its way to whoever reads the flow, and what they say on its way to the sink.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use ottoscope_wire::WireError;
 use ottoscope_wire::packet::Packet;
 
 use super::Engine;
 use super::session::Session;
-use crate::cold::{Cold, Live, Place};
+use crate::cold::{Cold, Live, Place, Slab};
+use crate::dissector::signature::SignatureSet;
 use crate::dissector::{Emit, Emitted};
 use crate::entry::Entry;
 use crate::model::{Anomaly, Direction, Facts, Message, Transport};
 use crate::sink::Sink;
+use crate::stream::Stream;
 use crate::time::Timestamp;
+
+/// What reading needs beside an [`Emit`].
+struct Readers<'a> {
+    lives: &'a mut Slab<Live>,
+    signatures: &'a SignatureSet,
+}
 
 impl<S: Sink> Engine<S> {
     /// Lets the dissector say its last words.
@@ -25,7 +32,7 @@ impl<S: Sink> Engine<S> {
     }
 
     fn last_words(&mut self, slot: u32, mut live: Live, at: Timestamp) -> Result<(), S::Error> {
-        if live.reads() { self.with_emit(slot, |emit| live.close(at, emit)).1 } else { Ok(()) }
+        if live.reads() { self.with_emit(slot, |emit, _| live.close(at, emit)).1 } else { Ok(()) }
     }
 
     /// Offers a packet's payload to whoever reads the flow.
@@ -41,20 +48,17 @@ impl<S: Sink> Engine<S> {
             Some(place) => place,
             None => self.begin_reading(slot),
         };
-        let mut live = std::mem::take(&mut self.cold.lives[place]);
-        let before = live.held;
-        let signatures = Arc::clone(&self.signatures);
         let limit =
             if self.buffered > self.config.total_buffer { 0 } else { self.config.stream_buffer };
         let ports = self.entries[slot as usize].ports();
-        let (keep, result) = self.with_emit(slot, |emit| {
-            let Live { streams, reader, refused, beside, looked, .. } = &mut live;
+        let (keep, result) = self.with_emit(slot, |emit, readers| {
+            let Live { streams, reader, refused, beside, looked, .. } = &mut readers.lives[place];
             let mut session = Session {
                 reader,
                 refused,
                 beside,
                 looked,
-                signatures: &signatures,
+                signatures: readers.signatures,
                 transport: Transport::from_ip(packet.ip_protocol),
                 ports,
                 at,
@@ -66,17 +70,19 @@ impl<S: Sink> Engine<S> {
                 session.datagram(direction, packet)
             }
         });
+        let entry = &mut self.entries[slot as usize];
         if keep {
-            live.held = live.streams[0].held() + live.streams[1].held();
-            self.buffered = self.buffered + live.held - before;
-            self.cold.lives[place] = live;
+            let live = &mut self.cold.lives[place];
+            let held = live.streams[0].held() + live.streams[1].held();
+            self.buffered = self.buffered + held - live.held;
+            live.held = held;
+            entry.set_hole(live.streams.iter().any(Stream::has_hole));
             return result;
         }
-        self.buffered -= before;
-        self.cold.lives.remove(place);
-        let entry = &mut self.entries[slot as usize];
         entry.live = None;
         entry.decide();
+        let live = self.cold.lives.remove(place);
+        self.buffered -= live.held;
         result.and(self.last_words(slot, live, at))
     }
 
@@ -97,10 +103,11 @@ impl<S: Sink> Engine<S> {
     fn with_emit<T>(
         &mut self,
         slot: u32,
-        work: impl FnOnce(&mut Emit<'_>) -> T,
+        work: impl FnOnce(&mut Emit<'_>, Readers<'_>) -> T,
     ) -> (T, Result<(), S::Error>) {
-        let Engine { config, sink, entries, scratch, summary, capture, cold, .. } = self;
-        let Cold { details, facts: known, handshakes, carried, hellos, .. } = cold;
+        let Engine { config, sink, entries, scratch, summary, capture, cold, signatures, .. } =
+            self;
+        let Cold { details, facts: known, handshakes, carried, hellos, lives, .. } = cold;
         let entry = &mut entries[slot as usize];
         let told = entry.detail.and_then(|detail| details[detail].facts);
         let mut nothing = Facts::default();
@@ -153,7 +160,7 @@ impl<S: Sink> Engine<S> {
             messages: &mut messages,
             anomalies: &mut anomalies,
         };
-        let done = work(&mut emit);
+        let done = work(&mut emit, Readers { lives, signatures });
         let failed = state.into_inner().2;
         if !nothing.are_none() {
             let place = details.own(&mut entry.detail).facts.get_or_insert_with(|| known.add());

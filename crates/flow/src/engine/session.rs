@@ -1,7 +1,5 @@
 //! One packet's way through probing and dissection.
 
-use std::sync::Arc;
-
 use ottoscope_wire::packet::{self, Packet};
 
 use crate::cold::{Live, Reader};
@@ -24,7 +22,7 @@ pub(super) struct Session<'s, 'e> {
     pub(super) refused: &'s mut u32,
     pub(super) beside: &'s mut Option<Box<dyn Dissector>>,
     pub(super) looked: &'s mut u32,
-    pub(super) signatures: &'s Arc<SignatureSet>,
+    pub(super) signatures: &'s SignatureSet,
     pub(super) transport: Transport,
     pub(super) ports: (u16, u16),
     pub(super) at: Timestamp,
@@ -238,7 +236,7 @@ const SIGNATURE_BIT: u8 = 31;
 const _: () = assert!(ALL.len() <= SIGNATURE_BIT as usize, "more protocols than bits");
 
 /// The first protocol that knows the bytes, then the catalogue's signatures.
-fn find(probe: &Probe<'_>, no: &mut u32, signatures: &Arc<SignatureSet>) -> Option<Reader> {
+fn find(probe: &Probe<'_>, no: &mut u32, signatures: &SignatureSet) -> Option<Reader> {
     let mut open = false;
     let table = &BY_FIRST_BYTE[usize::from(probe.transport != Transport::Tcp)];
     let may = probe.bytes.first().map_or(0, |byte| table[usize::from(*byte)]);

@@ -144,17 +144,18 @@ impl<T: Number> Cells for Numbers<T> {
 pub struct Words {
     numbers: Numbers<u32>,
     texts: Texts,
-    /// Numbers of texts met lately, by their length and ends: what most columns hold again and
-    /// again is found without a hash of the whole.
-    recent: [u32; RECENT],
+    /// Texts met lately, each at the place that its ends give: what most columns hold again and
+    /// again is found without a hash of the whole, and short texts without a look at them.
+    recent: [Recent; RECENT],
 }
 
-/// Texts remembered beside the others.
-const RECENT: usize = 64;
+/// Texts remembered beside the others, a power of two.
+const RECENT: usize = 128;
 
 impl Default for Words {
     fn default() -> Self {
-        Words { numbers: Numbers::default(), texts: Texts::default(), recent: [0; RECENT] }
+        let (numbers, texts) = (Numbers::default(), Texts::default());
+        Words { numbers, texts, recent: [Recent::NONE; RECENT] }
     }
 }
 
@@ -162,12 +163,13 @@ impl Words {
     /// Adds a text; how many bytes that took is returned.
     #[inline]
     pub(crate) fn push(&mut self, text: &[u8]) -> usize {
-        let recent = &mut self.recent[ends(text) % RECENT];
-        if (*recent as usize) < self.texts.len() && self.texts.get(*recent) == text {
-            return self.numbers.push(*recent);
+        let ends = Ends::of(text);
+        let recent = &mut self.recent[ends.place()];
+        if recent.ends == ends && (ends.are_all() || self.texts.get(recent.number) == text) {
+            return self.numbers.push(recent.number);
         }
         let (number, bytes) = self.texts.number(text);
-        *recent = number;
+        *recent = Recent { ends, number };
         bytes + self.numbers.push(number)
     }
 
@@ -176,21 +178,56 @@ impl Words {
     }
 }
 
-/// A number that hangs on a text's length and ends.
-#[inline]
-fn ends(text: &[u8]) -> usize {
-    let (head, tail) = match (text.first_chunk(), text.last_chunk()) {
-        (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
-        _ => match (text.first_chunk(), text.last_chunk()) {
-            (Some(head), Some(tail)) => {
-                (u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into())
-            }
-            _ => (text.first().copied().unwrap_or(0).into(), 0),
-        },
-    };
-    let mixed =
-        (head ^ tail.rotate_left(23) ^ text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15); // 2^64 by the golden ratio
-    (mixed >> 48) as usize
+/// A text met lately.
+#[derive(Debug, Clone, Copy)]
+struct Recent {
+    ends: Ends,
+    number: u32,
+}
+
+impl Recent {
+    const NONE: Self = Recent { ends: Ends { len: u32::MAX, head: 0, tail: 0 }, number: 0 };
+}
+
+/// A text's length, its first and its last eight bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ends {
+    len: u32,
+    head: u64,
+    tail: u64,
+}
+
+impl Ends {
+    #[inline]
+    fn of(text: &[u8]) -> Self {
+        let (head, tail) = match (text.first_chunk(), text.last_chunk()) {
+            (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
+            _ => match (text.first_chunk(), text.last_chunk()) {
+                (Some(head), Some(tail)) => {
+                    (u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into())
+                }
+                _ => {
+                    let byte = |at: usize| text.get(at).copied().map_or(0, u64::from);
+                    (byte(0) | byte(1) << 8, byte(2))
+                }
+            },
+        };
+        Ends { len: text.len() as u32, head, tail }
+    }
+
+    /// Whether they are all of the text.
+    #[inline]
+    fn are_all(self) -> bool {
+        self.len <= 16
+    }
+
+    /// Where among [`RECENT`] a text with these ends is remembered.
+    #[inline]
+    fn place(self) -> usize {
+        let mixed = (self.head ^ self.tail.rotate_left(23) ^ u64::from(self.len))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15); // 2^64 by the golden ratio
+        (mixed >> 48) as usize % RECENT
+    }
 }
 
 impl Cells for Words {
@@ -280,5 +317,45 @@ impl Bits {
 
     fn get(&self, i: usize) -> bool {
         self.words[i / 64] >> (i % 64) & 1 == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts that share length and ends, or their place, are told apart.
+    #[test]
+    fn words_have_the_numbers_of_their_texts() {
+        let mut texts: Vec<Vec<u8>> = Vec::new();
+        for len in 0..40usize {
+            for at in 0..len.max(1) {
+                let mut text = vec![b'a'; len];
+                if let Some(byte) = text.get_mut(at) {
+                    *byte = b'b';
+                }
+                texts.push(text);
+            }
+        }
+        let mut words = Words::default();
+        for text in texts.iter().chain(&texts) {
+            words.push(text);
+            words.push(text);
+        }
+        let mut rows = texts.iter().chain(&texts).flat_map(|text| [text, text]).enumerate();
+        assert!(rows.all(|(i, text)| words.texts.get(words.numbers.get(i)) == text));
+        assert_eq!(words.texts.len(), texts.len());
+    }
+
+    #[test]
+    fn a_long_text_is_no_short_one() {
+        let mut words = Words::default();
+        words.push(&[]);
+        words.push(&[0]);
+        words.push(&[0, 0]);
+        words.push(&[0; 16]);
+        words.push(&[0; 17]);
+        let lens: Vec<_> = (0..5).map(|i| words.texts.get(words.numbers.get(i)).len()).collect();
+        assert_eq!(lens, [0, 1, 2, 16, 17]);
     }
 }

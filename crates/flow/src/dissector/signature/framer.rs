@@ -59,14 +59,13 @@ struct Message {
 }
 
 /// Where in its messages a TCP direction stands.
-#[derive(Clone, Copy)]
 enum Place {
     Head,
     /// Within a message, of which `left` bytes are to come; `at` is the last that came.
     Body {
         left: u64,
         at: Timestamp,
-        message: Message,
+        message: Box<Message>,
     },
     /// After a hole or nonsense: a piece of the stream that starts with a header is taken.
     Lost,
@@ -84,7 +83,7 @@ impl Message {
 impl Framer {
     pub(super) fn new(layout: Arc<Layout>, family: Family) -> Self {
         let needed = layout.signature().min_messages.max(1);
-        let (sequences, held, places) = (Vec::new(), Vec::new(), [Place::Head; 2]);
+        let (sequences, held, places) = (Vec::new(), Vec::new(), [Place::Head, Place::Head]);
         Framer { layout, family, sequences, needed, matched: 0, misses: 0, held, places }
     }
 
@@ -105,6 +104,8 @@ impl Framer {
         self.needed = self.needed.min(needed);
         self.matched = self.matched.saturating_add(1);
         if !self.counts() {
+            // There are few, and many flows that hold one.
+            self.held.reserve_exact(1);
             self.held.push(Held { at, direction, message });
             return;
         }
@@ -165,42 +166,48 @@ impl Framer {
         let mut used = 0;
         loop {
             let rest = &bytes[used..];
-            match self.places[side] {
-                Place::Body { left, message, .. } => {
-                    let here = left.min(rest.len() as u64);
-                    used += here as usize;
-                    if here < left {
-                        self.places[side] = Place::Body { left: left - here, at, message };
-                        return Progress::Used(used);
-                    }
-                    self.places[side] = Place::Head;
-                    self.take(at, direction, message, out);
+            let place = std::mem::replace(&mut self.places[side], Place::Head);
+            if let Place::Body { left, message, .. } = place {
+                let here = left.min(rest.len() as u64);
+                used += here as usize;
+                if here < left {
+                    self.places[side] = Place::Body { left: left - here, at, message };
+                    return Progress::Used(used);
                 }
-                _ if rest.is_empty() => return Progress::Used(used),
-                lost_or_head => {
-                    let header = self.layout.header(rest);
-                    let Some(header) = header else {
-                        if rest.len() < self.layout.header_len() && self.layout.agrees(rest) {
-                            return Progress::Used(used);
-                        }
-                        if matches!(lost_or_head, Place::Head)
-                            && let Some(end) = self.missed(at, rest, out)
-                        {
-                            return end;
-                        }
-                        self.places[side] = Place::Lost;
-                        return Progress::Used(bytes.len());
-                    };
-                    // Enough for the kept head, so that cutting the stream changes nothing.
-                    let total = header.total.unwrap_or(rest.len() as u64);
-                    if (rest.len() as u64) < total.min(HEAD as u64) {
-                        return Progress::Used(used);
-                    }
-                    let kept = &rest[..total.min(HEAD as u64) as usize];
-                    let message = Message::new(header, total, kept);
-                    self.places[side] = Place::Body { left: total, at, message };
-                }
+                self.take(at, direction, *message, out);
+                continue;
             }
+            let lost = matches!(place, Place::Lost);
+            self.places[side] = place;
+            if rest.is_empty() {
+                return Progress::Used(used);
+            }
+            let Some(header) = self.layout.header(rest) else {
+                if rest.len() < self.layout.header_len() && self.layout.agrees(rest) {
+                    return Progress::Used(used);
+                }
+                if !lost && let Some(end) = self.missed(at, rest, out) {
+                    return end;
+                }
+                self.places[side] = Place::Lost;
+                return Progress::Used(bytes.len());
+            };
+            // Enough for the kept head, so that cutting the stream changes nothing.
+            let total = header.total.unwrap_or(rest.len() as u64);
+            if (rest.len() as u64) < total.min(HEAD as u64) {
+                return Progress::Used(used);
+            }
+            let kept = &rest[..total.min(HEAD as u64) as usize];
+            let message = Message::new(header, total, kept);
+            let here = total.min(rest.len() as u64);
+            used += here as usize;
+            if here < total {
+                let message = Box::new(message);
+                self.places[side] = Place::Body { left: total - here, at, message };
+                return Progress::Used(used);
+            }
+            self.places[side] = Place::Head;
+            self.take(at, direction, message, out);
         }
     }
 
@@ -208,7 +215,7 @@ impl Framer {
     fn lose(&mut self, direction: Direction, out: &mut Emit<'_>) {
         let place = std::mem::replace(&mut self.places[direction.index()], Place::Lost);
         if let Place::Body { at, message, .. } = place {
-            self.take(at, direction, message, out);
+            self.take(at, direction, *message, out);
         }
     }
 
