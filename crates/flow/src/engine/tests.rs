@@ -58,7 +58,10 @@ fn send(engine: &mut Engine<Collector>, sent: &Sent) {
     };
     let at = Timestamp(sent.at_ms * 1_000_000);
     engine.tick(at).unwrap();
-    engine.packet(&packet, at, 1, 60 + sent.payload.len() as u64).unwrap();
+    // Another worker's packets are not its own.
+    if let Some(conversation) = engine.conversation(&packet) {
+        engine.packet(&packet, &conversation, at, 1, 60 + sent.payload.len() as u64).unwrap();
+    }
 }
 
 fn run(config: &Config, sent: &[Sent]) -> Collector {
@@ -257,7 +260,8 @@ fn tunnels_are_kept_by_direction() {
             encapsulation: Some(outer(up, id)),
             vlan: Some(12),
         };
-        engine.packet(&packet, Timestamp(0), 1, 100).unwrap();
+        let conversation = engine.conversation(&packet).unwrap();
+        engine.packet(&packet, &conversation, Timestamp(0), 1, 100).unwrap();
     }
     let flow = engine.finish().unwrap().0.flows.remove(0);
     let tunnel = flow.tunnel.unwrap();
