@@ -118,7 +118,7 @@ fn store(c: &mut Criterion) {
         b.iter(|| {
             let names = PartNames::new("bench", "label", 0);
             let config = LabelerConfig::default();
-            black_box(label(&study, &lock, catalog.clone(), config, &names).unwrap())
+            black_box(label(&study, &lock, &catalog, config, &names).unwrap())
         });
     });
     group.finish();

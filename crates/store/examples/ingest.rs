@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (finished, peak) = (started.elapsed(), peak_memory());
     let names = record.part_names(0);
-    let summary = label(&study, &lock, catalog, LabelerConfig::default(), &names)?;
+    let summary = label(&study, &lock, &catalog, LabelerConfig::default(), &names)?;
     println!(
         "tables in {:.2} s and {} MB, {} labels in {:.2} s and {} MB",
         finished.as_secs_f64(),

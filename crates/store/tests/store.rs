@@ -295,7 +295,7 @@ fn labels_come_from_tables_and_replace_only_themselves() {
         let run = |n: &str| {
             let config = LabelerConfig::default();
             let names = PartNames::new("host", n, 0);
-            ottoscope_store::label(&study, &lock, catalog(), config, &names).unwrap()
+            ottoscope_store::label(&study, &lock, &catalog(), config, &names).unwrap()
         };
         let first = run("l1");
         let labels = rows::<Labels>(&study);
@@ -355,7 +355,8 @@ fn workers_change_no_table() {
         day(&study, workers);
         let lock = study.lock().unwrap();
         let names = PartNames::new("host", "label", 0);
-        ottoscope_store::label(&study, &lock, catalog(), LabelerConfig::default(), &names).unwrap();
+        ottoscope_store::label(&study, &lock, &catalog(), LabelerConfig::default(), &names)
+            .unwrap();
         tables.push([
             rows::<Flows>(&study),
             rows::<Dns>(&study),
@@ -375,7 +376,8 @@ fn an_empty_study_is_labelled_too() {
     let lock = study.lock().unwrap();
     let names = PartNames::new("host", "label", 0);
     let summary =
-        ottoscope_store::label(&study, &lock, catalog(), LabelerConfig::default(), &names).unwrap();
+        ottoscope_store::label(&study, &lock, &catalog(), LabelerConfig::default(), &names)
+            .unwrap();
     assert_eq!(summary, ottoscope_store::LabelSummary::default());
     assert_eq!(rows::<Labels>(&study), Vec::<String>::new());
 }

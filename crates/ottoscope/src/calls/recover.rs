@@ -54,7 +54,7 @@ fn stem(flow: FlowId, stream: &Stream) -> String {
 pub(crate) fn recover(
     args: &VideoArgs,
     folder: &Path,
-    wanted: extract::Options,
+    wanted: &extract::Options,
 ) -> anyhow::Result<(Vec<Found>, bool)> {
     let study = args.study.as_ref().map(|path| Study::open(path).map_err(stored)).transpose()?;
     let flow_key = match &study {
@@ -62,18 +62,14 @@ pub(crate) fn recover(
         None => Config::default().flow_key,
     };
     let config = Config { bins: false, video_packets: true, flow_key, ..Config::default() };
-    let options = Options {
-        stop: input::stop_flag(),
-        progress: Arc::new(Progress::default()),
-        ..Options::default()
-    };
+    let options = Options { stop: input::stop_flag(), progress: Arc::new(Progress::default()) };
     let mut source = input::captures(&args.captures, options.clone())?;
     let bar = ReadingBar::show(Arc::clone(&options.progress));
     let (width, height) = args.max_size;
     let wanted = extract::Options {
         after_loss: args.after_loss == AfterLoss::Show,
         limits: Limits { width, height },
-        ..wanted
+        ..wanted.clone()
     };
     let sink = Recovery {
         only: args.flow.iter().copied().map(FlowId).collect(),

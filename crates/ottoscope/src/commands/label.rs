@@ -36,7 +36,7 @@ pub(crate) fn run(args: &LabelArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
             .map_err(stored)?;
     let config = LabelerConfig::default();
     let names = record.part_names(0);
-    let summary = label(&study, &lock, Arc::clone(&catalog), config, &names).map_err(stored)?;
+    let summary = label(&study, &lock, &catalog, config, &names).map_err(stored)?;
     print(&summary, out)?;
     labelled(&mut record, &catalog, &summary);
     record.finish(Outcome::Done, clock::now()).map_err(stored)?;

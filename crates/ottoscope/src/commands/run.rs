@@ -55,8 +55,7 @@ pub(crate) fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCod
         .and_then(|stopped_by| {
             let config = LabelerConfig::default();
             let names = record.part_names(0);
-            let summary =
-                label(&study, &lock, Arc::clone(&catalog), config, &names).map_err(stored)?;
+            let summary = label(&study, &lock, &catalog, config, &names).map_err(stored)?;
             labelled(&mut record, &catalog, &summary);
             match stopped_by {
                 None => Ok(()),

@@ -75,7 +75,7 @@ impl LabelSummary {
 pub fn label(
     study: &Study,
     _lock: &StudyLock,
-    catalog: Arc<Catalog>,
+    catalog: &Arc<Catalog>,
     mut config: LabelerConfig,
     names: &PartNames,
 ) -> Result<LabelSummary> {
@@ -88,7 +88,7 @@ pub fn label(
     let folder = replace::begin(&tables, Users::INFO.name)?;
     let users = TableWriter::<Users>::new(&folder, names.clone(), options.clone());
     let folder = replace::begin(&tables, Tasks::INFO.name)?;
-    tasks(&catalog, TableWriter::<Tasks>::new(&folder, names.clone(), options))?;
+    tasks(catalog, TableWriter::<Tasks>::new(&folder, names.clone(), options))?;
 
     // Users need nothing of the labels: both at once.
     let (summary, sessions) = std::thread::scope(|scope| {
@@ -183,7 +183,7 @@ fn some_sessions(
 /// Labels every flow.
 fn judge(
     study: &Study,
-    catalog: Arc<Catalog>,
+    catalog: &Arc<Catalog>,
     config: LabelerConfig,
     mut labels: TableWriter<Labels>,
 ) -> Result<LabelSummary> {
@@ -195,7 +195,7 @@ fn judge(
     let mut found = Vec::new();
     let mut predictions = Predictions::open(study)?;
     let predicted = !predictions.is_empty();
-    let mut labeler = Labeler::new(Arc::clone(&catalog), config);
+    let mut labeler = Labeler::new(Arc::clone(catalog), config);
     summary.flows = walk::walk(study, &mut labeler, |labeler, index, flow| {
         labeler.flow(flow, &mut found);
         if with_feedback {
@@ -206,7 +206,7 @@ fn judge(
             without.set(index);
             return Ok(());
         }
-        predictions.add(&catalog, flow, &mut found)?;
+        predictions.add(catalog, flow, &mut found)?;
         write(&mut labels, flow, &found)?;
         summary.add(&found);
         Ok(())
@@ -221,7 +221,7 @@ fn judge(
                 let flow = walk::place(&row);
                 found.clear();
                 found.extend(feedback.label(&flow));
-                predictions.add(&catalog, &flow, &mut found)?;
+                predictions.add(catalog, &flow, &mut found)?;
                 write(&mut labels, &flow, &found)?;
                 summary.add(&found);
             }

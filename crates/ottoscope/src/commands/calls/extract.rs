@@ -29,7 +29,7 @@ pub(super) fn run(args: &ExtractArgs, out: &mut dyn Write) -> anyhow::Result<Exi
         ..extract::Options::default()
     };
     let pictures = args.ivf || args.webm || args.y4m || args.png;
-    let (found, stopped) = recover(&args.video, folder, wanted)?;
+    let (found, stopped) = recover(&args.video, folder, &wanted)?;
     private(&folder.join("streams.csv"), streams(&found).as_bytes())?;
     private(&folder.join("frames.csv"), frames(&found).as_bytes())?;
     print::step(out, &account(&found, pictures, args), false)?;

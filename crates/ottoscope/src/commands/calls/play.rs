@@ -26,7 +26,7 @@ pub(super) fn run(args: &PlayArgs, out: &mut dyn Write) -> anyhow::Result<ExitCo
     };
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let wanted = extract::Options { webm: true, ..extract::Options::default() };
-    let (mut found, stopped) = recover(&args.video, &folder, wanted)?;
+    let (mut found, stopped) = recover(&args.video, &folder, &wanted)?;
     if found.is_empty() {
         return Err(nothing());
     }

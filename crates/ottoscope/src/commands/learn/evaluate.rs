@@ -10,7 +10,7 @@ use ottoscope_learn::forge::Forge;
 use ottoscope_learn::report::{Extra, Report, evaluate};
 use ottoscope_learn::rivals::Makers;
 use ottoscope_learn::split::Plan;
-use ottoscope_learn::{Epoch, Samples};
+use ottoscope_learn::{Classifier, Epoch, Samples};
 
 use super::args::EvaluateArgs;
 use crate::account::{Step, Table, count, heads, page, print};
@@ -34,10 +34,9 @@ pub(super) fn run(args: &EvaluateArgs, out: &mut dyn Write) -> anyhow::Result<Ex
     let held = held(&raw, &args.hold_out)?;
     let fit = args.fit.fit();
     let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|n| args.fit.seed + n).collect();
-    let makes: Vec<(&str, Box<dyn Fn() -> Box<dyn ottoscope_learn::Classifier> + Sync>)> =
-        kinds.iter().map(|kind| (kind.name, Box::new(kind.make) as Box<_>)).collect();
+    let makes: Vec<fn() -> Box<dyn Classifier>> = kinds.iter().map(|kind| kind.make).collect();
     let models: Vec<(&str, Make<'_>)> =
-        makes.iter().map(|(name, make)| (*name, &**make as Make<'_>)).collect();
+        kinds.iter().zip(&makes).map(|(kind, make)| (kind.name, make as Make<'_>)).collect();
     let by_name = |name: &str| named(name).map(|kind| kind.make);
     let (forest, boosted, nearest) = (by_name("forest")?, by_name("boosted")?, by_name("nearest")?);
     let makers = Makers { forest: &forest, boosted: &boosted, nearest: &nearest };

@@ -59,11 +59,7 @@ fn of_captures(
         packets: recipe.packets,
         ..Config::default()
     };
-    let options = Options {
-        stop: input::stop_flag(),
-        progress: Arc::new(Progress::default()),
-        ..Options::default()
-    };
+    let options = Options { stop: input::stop_flag(), progress: Arc::new(Progress::default()) };
     let inputs = input::inputs(&args.captures)?;
     let bar = ReadingBar::show(Arc::clone(&options.progress));
     let mut asker = Asker::new(args, trained);
@@ -174,8 +170,8 @@ fn of_study(
         "{} of {} flows asked about, {} answers reach {:.4}",
         counts.asked, counts.flows, counts.accepted, trained.card.threshold
     )?;
-    let summary = label(&study, &lock, Arc::clone(&catalog), LabelerConfig::default(), &names)
-        .map_err(stored)?;
+    let summary =
+        label(&study, &lock, &catalog, LabelerConfig::default(), &names).map_err(stored)?;
     let by_model = summary.evidence.get("model").copied().unwrap_or_default();
     writeln!(out, "{by_model} flows are labelled by the model alone")?;
     record.count("flows predicted", counts.asked);

@@ -62,14 +62,10 @@ pub(super) fn run(args: &SamplesArgs, out: &mut dyn Write) -> anyhow::Result<Exi
         ..Config::default()
     };
     let inputs = input::inputs(&args.captures)?;
-    let options = Options {
-        stop: input::stop_flag(),
-        progress: Arc::new(Progress::default()),
-        ..Options::default()
-    };
+    let options = Options { stop: input::stop_flag(), progress: Arc::new(Progress::default()) };
     let bar = ReadingBar::show(Arc::clone(&options.progress));
     let summary =
-        sample::run(&inputs, &options, &config, &mut |input, unit| taken.unit(input, unit))
+        sample::run(&inputs, &options, &config, &mut |input, unit| taken.unit(input, &unit))
             .map_err(input::capture_error)?;
     drop(bar);
     if options.stop.load(Ordering::Relaxed) {
@@ -203,9 +199,9 @@ impl<'a> Taken<'a> {
         }
     }
 
-    fn unit(&mut self, input: &Input, unit: Cut) {
+    fn unit(&mut self, input: &Input, unit: &Cut) {
         let name = match (&self.apps, input) {
-            (Some(apps), _) => apps.name(&unit).map(str::to_owned),
+            (Some(apps), _) => apps.name(unit).map(str::to_owned),
             (None, Input::Path(path)) => Some(sample::label(
                 path,
                 match self.args.class_by {
@@ -241,7 +237,7 @@ impl<'a> Taken<'a> {
         self.data.features.append(&mut unit.features(self.args.packets as usize));
         self.data.bytes.extend_from_slice(&unit.bytes);
         self.data.labels.push(label);
-        self.layouts.push(layout(&unit, self.args.protocol == Protocol::Paper));
+        self.layouts.push(layout(unit, self.args.protocol == Protocol::Paper));
         self.origins.push(Origin {
             capture: Some(unit.groups.capture),
             at: Some(unit.first.0 as f64 / 1e9),
