@@ -2,6 +2,9 @@ use super::*;
 use ottoscope_wire::vp8::Extent;
 use proptest::prelude::*;
 
+/// Number, frame, bytes.
+type Sent = (i64, u64, Vec<u8>);
+
 /// A frame of this many bytes, each of its own number.
 fn coded(key: bool, len: usize, fill: u8) -> Vec<u8> {
     let tag = Tag { key, version: 0, shown: true, first_partition: 1 };
@@ -13,7 +16,7 @@ fn coded(key: bool, len: usize, fill: u8) -> Vec<u8> {
 }
 
 /// Pieces of frames that are all of `per` pieces, the first a key frame.
-fn pieces(frames: u64, per: usize) -> Vec<(i64, u64, Vec<u8>)> {
+fn pieces(frames: u64, per: usize) -> Vec<Sent> {
     let mut pieces = Vec::new();
     for frame in 0..frames {
         for part in coded(frame % 10 == 0, 20 * per, frame as u8).chunks(20) {
@@ -25,7 +28,7 @@ fn pieces(frames: u64, per: usize) -> Vec<(i64, u64, Vec<u8>)> {
 
 /// What comes out of these pieces: state and reason by frame.
 fn told(
-    pieces: &[(i64, u64, Vec<u8>)],
+    pieces: &[Sent],
     place: impl Fn(i64) -> Place,
     options: Options,
 ) -> Vec<(i64, FrameState, Option<Reason>)> {
@@ -62,7 +65,7 @@ const INTACT: (FrameState, Option<Reason>) = (FrameState::Intact, None);
 const TORN: (FrameState, Option<Reason>) = (FrameState::Incomplete, Some(Reason::Lost));
 const BEHIND: (FrameState, Option<Reason>) = (FrameState::AfterLoss, Some(Reason::Reference));
 
-fn without(lost: &[usize]) -> Vec<(i64, u64, Vec<u8>)> {
+fn without(lost: &[usize]) -> Vec<Sent> {
     let all = pieces(12, 3).into_iter().enumerate();
     all.filter(|(i, _)| !lost.contains(i)).map(|(_, piece)| piece).collect()
 }
@@ -150,7 +153,7 @@ proptest! {
         places: bool,
     ) {
         let sent = pieces(20, 3);
-        let mut come: Vec<(usize, &(i64, u64, Vec<u8>))> = sent
+        let mut come: Vec<(usize, &Sent)> = sent
             .iter()
             .enumerate()
             .filter(|(i, _)| order[*i].1 > 0)
@@ -163,7 +166,7 @@ proptest! {
             assert!(seen.insert(frame.ticks), "twice");
             if frame.state == FrameState::Intact {
                 let n = frame.data[frame.data.len() - 1];
-                assert_eq!(frame.data, coded(n % 10 == 0, 60, n));
+                assert_eq!(frame.data, coded(n.is_multiple_of(10), 60, n));
             }
         };
         for (_, (number, frame, data)) in come {

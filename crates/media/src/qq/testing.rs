@@ -127,7 +127,7 @@ pub(super) fn call(plan: &Plan) -> Call {
     let mut rng = Rng(plan.seed | 1);
     let mut call = Call::default();
     let both = [Direction::Up, Direction::Down];
-    for &direction in &both[..1 + usize::from(plan.both)] {
+    for &direction in &both[..=usize::from(plan.both)] {
         let d = direction.index();
         let mut sender = Sender {
             ssrc: rng.next() as u32 | 1,

@@ -66,10 +66,7 @@ fn a_clean_call_is_whole() {
                             if known { FrameState::Intact } else { FrameState::Incomplete };
                         assert_eq!(frame.state, expected, "{plan:?} {d} {i} {:?}", frame.reason);
                         assert_eq!(frame.data, coded.data, "{plan:?} {d} {i}");
-                        assert_eq!(
-                            frame.header.map(|h| h.key),
-                            known.then_some(coded.key).or(frame.header.map(|h| h.key))
-                        );
+                        assert!(!known || frame.header.is_some_and(|h| h.key == coded.key));
                     }
                 }
             }
@@ -106,11 +103,11 @@ fn check_damaged(plan: &Plan, seed: u64, rates: (u64, u64, u64)) {
         assert_eq!(stream.late, 0);
     }
     let sorted = by_direction(&frames, &recovered);
-    for d in 0..2 {
+    for (d, sorted) in sorted.iter().enumerate() {
         let mut good = false;
         for (i, coded) in call.coded[d].iter().enumerate() {
             let torn = damage.torn[d].contains(&i);
-            let frame = sorted[d].get(&i);
+            let frame = sorted.get(&i);
             good = !torn && (good || coded.key);
             let ends = placed_end(plan) || i + 1 < call.coded[d].len();
             let context =
@@ -230,8 +227,8 @@ fn without_a_place_neighbours_tell() {
         let (sent, damage) = damage(&call, seed * 77, (30, 20, 50));
         let (frames, recovered) = recover(&sent);
         let sorted = by_direction(&frames, &recovered);
-        for d in 0..2 {
-            for (i, frame) in &sorted[d] {
+        for (d, sorted) in sorted.iter().enumerate() {
+            for (i, frame) in sorted {
                 // Never is a torn frame taken for a whole one.
                 if frame.state == FrameState::Intact {
                     assert!(!damage.torn[d].contains(i), "{seed} {d} {i}");
@@ -249,27 +246,14 @@ fn packets_sent_again_fill_the_hole() {
     let call = call(&Plan { both: false, audio: false, frames: 40, ..PLAN });
     let mut sent = call.sent.clone();
     let lost = sent.remove(10);
-    let mut number = 0_u64;
-    for (i, packet) in sent.iter_mut().enumerate() {
-        number = u64::from_be_bytes([
-            0,
-            0,
-            0,
-            packet.bytes[6],
-            packet.bytes[7],
-            packet.bytes[8],
-            packet.bytes[9],
-            packet.bytes[10],
-        ]);
-        if i >= 20 {
-            let next = (number + 1) & 0xff_ffff_ffff;
-            packet.bytes[6..11].copy_from_slice(&next.to_be_bytes()[3..]);
-        }
+    let next =
+        |packet: &Sent| packet.bytes[6..11].iter().fold(0_u64, |n, b| n << 8 | u64::from(*b)) + 1;
+    for packet in &mut sent[20..] {
+        let next = next(packet);
+        packet.bytes[6..11].copy_from_slice(&next.to_be_bytes()[3..]);
     }
-    let _ = number;
     let mut again = lost.clone();
-    let before = sent[19].bytes[6..11].to_vec();
-    let free = before.iter().fold(0_u64, |n, b| n << 8 | u64::from(*b)).wrapping_add(1);
+    let free = next(&sent[19]);
     again.bytes[6..11].copy_from_slice(&free.to_be_bytes()[3..]);
     again.at = sent[19].at;
     sent.insert(20, again);
