@@ -32,6 +32,20 @@ impl Columns {
         columns
     }
 
+    /// Of rows that are `width` wide.
+    pub(crate) fn of_table(table: &[u8], width: usize) -> Columns {
+        let len = table.len() / width.max(1);
+        let mut columns = Columns { values: vec![0; table.len()], len, width };
+        for from in (0..width).step_by(64) {
+            for (row, values) in table.chunks_exact(width).enumerate() {
+                for at in from..(from + 64).min(width) {
+                    columns.values[at * len + row] = values[at];
+                }
+            }
+        }
+        columns
+    }
+
     /// Values of one feature.
     pub(crate) fn column(&self, feature: usize) -> &[u8] {
         &self.values[feature * self.len..(feature + 1) * self.len]

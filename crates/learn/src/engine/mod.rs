@@ -7,6 +7,7 @@ pub(crate) mod columns;
 pub(crate) mod convolution;
 pub(crate) mod math;
 pub(crate) mod network;
+pub(crate) mod onnx;
 pub(crate) mod random;
 pub(crate) mod simd;
 pub(crate) mod store;

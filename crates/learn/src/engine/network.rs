@@ -35,8 +35,8 @@ impl Tensor {
 pub(crate) struct Step<'a> {
     /// Weight of each class.
     pub(crate) weights: &'a [f32],
-    /// What is dropped is drawn from it.
-    pub(crate) seed: u64,
+    /// What is dropped is drawn from it; without, nothing is.
+    pub(crate) seed: Option<u64>,
     /// Threads.
     pub(crate) threads: usize,
 }
@@ -87,8 +87,5 @@ pub(crate) trait Network: Send + Sync + Sized {
     );
 
     /// The graph for others, where it can be said.
-    fn onnx(&self, parameters: &[f32]) -> Option<Vec<u8>> {
-        let _ = parameters;
-        None
-    }
+    fn onnx(&self, parameters: &[f32]) -> Option<Vec<u8>>;
 }

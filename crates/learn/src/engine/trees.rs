@@ -1,6 +1,7 @@
 //! Trees that are grown: what forests and boosted trees have in common once they stand.
 
 use crate::LearnError;
+use crate::engine::onnx::{Attribute, Graph};
 use crate::engine::store::{Archive, Stored};
 
 /// Marks a leaf where a feature would stand.
@@ -124,6 +125,64 @@ impl Trees {
             Stored::whole("roots", &self.roots),
             Stored::floats("values", &[rows, self.classes], &self.values),
         ]
+    }
+
+    /// As an operator that adds up leaves, their values times `scale`, from bytes over 255.
+    pub(crate) fn operator(&self, graph: &mut Graph, scale: f32, output: &str) {
+        let mut ids: [Vec<i64>; 5] = Default::default();
+        let [trees, numbers, features, less, more] = &mut ids;
+        let (mut thresholds, mut modes) = (Vec::new(), Vec::new());
+        let mut leaves: [Vec<i64>; 3] = Default::default();
+        let mut values = Vec::new();
+        for (tree, &root) in self.roots.iter().enumerate() {
+            let end = self.roots.get(tree + 1).map_or(self.nodes.len(), |&end| end as usize);
+            for (number, node) in self.nodes[root as usize..end].iter().enumerate() {
+                trees.push(tree as i64);
+                numbers.push(number as i64);
+                if node.feature == LEAF {
+                    features.push(0);
+                    less.push(0);
+                    more.push(0);
+                    thresholds.push(0.0);
+                    modes.push("LEAF");
+                    for class in 0..self.classes {
+                        leaves[0].push(tree as i64);
+                        leaves[1].push(number as i64);
+                        leaves[2].push(class as i64);
+                        values.push(scale * self.values[node.next as usize * self.classes + class]);
+                    }
+                } else {
+                    let next = i64::from(node.next - root);
+                    features.push(i64::from(node.feature));
+                    less.push(next);
+                    more.push(next + 1);
+                    thresholds.push((f32::from(node.threshold) + 0.5) / 255.0);
+                    modes.push("BRANCH_LEQ");
+                }
+            }
+        }
+        let [trees, numbers, features, less, more] = ids;
+        let [leaf_trees, leaf_numbers, leaf_classes] = leaves;
+        graph.node(
+            "TreeEnsembleRegressor",
+            &["input"],
+            &[output],
+            &[
+                ("n_targets", Attribute::Int(self.classes as i64)),
+                ("aggregate_function", Attribute::Text("SUM")),
+                ("nodes_treeids", Attribute::Ints(trees)),
+                ("nodes_nodeids", Attribute::Ints(numbers)),
+                ("nodes_featureids", Attribute::Ints(features)),
+                ("nodes_values", Attribute::Floats(thresholds)),
+                ("nodes_modes", Attribute::Texts(modes)),
+                ("nodes_truenodeids", Attribute::Ints(less)),
+                ("nodes_falsenodeids", Attribute::Ints(more)),
+                ("target_treeids", Attribute::Ints(leaf_trees)),
+                ("target_nodeids", Attribute::Ints(leaf_numbers)),
+                ("target_ids", Attribute::Ints(leaf_classes)),
+                ("target_weights", Attribute::Floats(values)),
+            ],
+        );
     }
 
     /// From tensors. Every walk over samples of `width` bytes stays within them and ends.

@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::classifier::{Control, Epoch, Fit};
 use crate::engine::columns::{Columns, VALUES};
 use crate::engine::math::{likeliest, softmax};
+use crate::engine::onnx::Graph;
 use crate::engine::random::Random;
 use crate::engine::simd::{Wide, wide};
 use crate::engine::store::{Archive, said, write};
@@ -292,9 +293,10 @@ impl Grower<'_> {
     }
 }
 
-/// Boosts trees over columns. `validated` gives loss and accuracy of what there is so far.
+/// Boosts trees over columns, of which each tree may ask the last `always` and some of the rest.
+/// `validated` gives loss and accuracy of what there is so far.
 pub(crate) fn boost(
-    columns: &Columns,
+    (columns, always): (&Columns, usize),
     train: Rows<'_>,
     how: &Fit,
     validated: &mut dyn FnMut(&Trees) -> Option<(f32, f32)>,
@@ -346,10 +348,11 @@ pub(crate) fn boost(
         }
         let number = epochs.len() as u32 + 1;
         let mut random = Random::part(how.seed, u64::from(number));
-        let mut features: Vec<u16> = (0..columns.width as u16).collect();
+        let drawn = columns.width - always;
+        let mut features: Vec<u16> = (0..drawn as u16).collect();
         random.shuffle(&mut features);
-        let asked = (columns.width as f64 * FEATURES).ceil() as usize;
-        features.truncate(asked.max(24).min(columns.width));
+        features.truncate(((drawn as f64 * FEATURES).ceil() as usize).max(24));
+        features.extend(drawn as u16..columns.width as u16);
         let mut rows: Vec<u32> =
             (0..labels.len() as u32).filter(|_| random.unit() < SAMPLES).collect();
         let (nodes, values) = grower.grow(&mut rows, &features, classes);
@@ -438,7 +441,7 @@ impl Classifier for Boosted {
         validation.bytes(width, &mut held);
         let mut running = Running::new(held, width);
         let mut validated = |trees: &Trees| running.judge(trees, validation);
-        let (trees, epochs) = boost(&columns, train, how, &mut validated, watch)?;
+        let (trees, epochs) = boost((&columns, 0), train, how, &mut validated, watch)?;
         *self = Boosted { width, trees };
         Ok(epochs)
     }
@@ -478,5 +481,15 @@ impl Classifier for Boosted {
 
     fn size(&self) -> usize {
         self.trees.size()
+    }
+
+    fn onnx(&self) -> Option<Vec<u8>> {
+        if self.trees.roots.is_empty() {
+            return None;
+        }
+        let mut graph = Graph::default();
+        self.trees.operator(&mut graph, 1.0, "scores");
+        graph.softmax("scores");
+        Some(graph.model(NAME, self.width, self.trees.classes))
     }
 }

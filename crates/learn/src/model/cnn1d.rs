@@ -1,7 +1,7 @@
 //! The 1D-CNN of Wang et al. (2017): bytes as a line, kernels of 25, pools of 3.
 
 use crate::engine::convolution::Convolution;
-use crate::model::convnet::{Convnet, Plan};
+use crate::model::convnet::Plan;
 
 /// Kernels of 25 with 32 and 64 channels, pools of 3.
 pub(crate) struct Line;
@@ -16,11 +16,7 @@ impl Plan for Line {
         [first, second]
     }
 
-    fn kernel_shape(convolution: &Convolution) -> Vec<usize> {
-        vec![convolution.kernel.1]
-    }
-
-    fn onnx(_network: &Convnet<Self>, _parameters: &[f32]) -> Option<Vec<u8>> {
-        None
+    fn sides((_, columns): (usize, usize)) -> Vec<usize> {
+        vec![columns]
     }
 }

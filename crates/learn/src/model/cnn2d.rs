@@ -1,7 +1,7 @@
 //! The 2D-CNN (LeNet-like, Wang et al. 2017): bytes as an image, kernels of 5 by 5, pools of 2.
 
 use crate::engine::convolution::Convolution;
-use crate::model::convnet::{Convnet, Plan};
+use crate::model::convnet::Plan;
 
 /// Kernels of 5 by 5 with 32 and 64 channels, pools of 2 by 2.
 pub(crate) struct Image;
@@ -23,11 +23,7 @@ impl Plan for Image {
         [first, second]
     }
 
-    fn kernel_shape(convolution: &Convolution) -> Vec<usize> {
-        vec![convolution.kernel.0, convolution.kernel.1]
-    }
-
-    fn onnx(_network: &Convnet<Self>, _parameters: &[f32]) -> Option<Vec<u8>> {
-        None
+    fn sides((rows, columns): (usize, usize)) -> Vec<usize> {
+        vec![rows, columns]
     }
 }

@@ -10,6 +10,7 @@ use crate::Rows;
 use crate::engine::convolution::{Convolution, Kept, Place};
 use crate::engine::math::{self, Tally, cross_entropy, softmax, transpose};
 use crate::engine::network::{Network, SHARD, Step, Tensor};
+use crate::engine::onnx::{Attribute, Graph};
 use crate::engine::random::{Random, mix};
 use crate::engine::simd::{Buffer, Left, PANEL, Start, product};
 use crate::engine::threads::share;
@@ -30,13 +31,8 @@ pub(crate) trait Plan: Send + Sync {
     /// Its convolutions for samples of `width` bytes. The first has one channel in.
     fn convolutions(width: usize) -> [Convolution; 2];
 
-    /// Sides of a kernel in files.
-    fn kernel_shape(convolution: &Convolution) -> Vec<usize>;
-
-    /// The graph for others.
-    fn onnx(network: &Convnet<Self>, parameters: &[f32]) -> Option<Vec<u8>>
-    where
-        Self: Sized;
+    /// The dimensions of an image that such a kernel is moved along: columns, or both.
+    fn sides(of: (usize, usize)) -> Vec<usize>;
 }
 
 /// Where each tensor begins among the parameters.
@@ -248,7 +244,13 @@ impl<P: Plan> Convnet<P> {
     }
 
     /// From the slope by the scores to that by the units and the last layer.
-    fn scores_back(&self, parameters: &[f32], shards: usize, slope: &mut [f32], work: &mut Work) {
+    fn scores_back(
+        &self,
+        parameters: &[f32],
+        (shards, scale): (usize, f32),
+        slope: &mut [f32],
+        work: &mut Work,
+    ) {
         let (at, panels, jump) = (self.at, self.panels(), shards * BLOCK);
         let (weights, bias) = slope[at.scores..].split_at_mut(panels * UNITS * PANEL);
         bias.fill(0.0);
@@ -279,9 +281,9 @@ impl<P: Plan> Convnet<P> {
                 Start::Zero,
                 to,
             );
-            // What came through was doubled for what was dropped.
+            // What came through was scaled for what was dropped.
             for (slope, unit) in to.iter_mut().zip(&work.units[unit * jump..]) {
-                *slope = if *unit > 0.0 { *slope * 2.0 } else { 0.0 };
+                *slope = if *unit > 0.0 { *slope * scale } else { 0.0 };
             }
             for (shard, to) in to.chunks(BLOCK).enumerate() {
                 let back = &mut work.units_back[(shard * UNIT_PANELS + unit) * BLOCK..];
@@ -438,7 +440,7 @@ impl<P: Plan> Network for Convnet<P> {
             let taps = shape.kernel.0 * shape.kernel.1;
             tensors.push(Tensor {
                 name: name.0,
-                shape: [vec![shape.outputs, shape.inputs], P::kernel_shape(&shape)].concat(),
+                shape: [vec![shape.outputs, shape.inputs], P::sides(shape.kernel)].concat(),
                 place: Box::new(move |at| {
                     let (output, input) = (at / taps / shape.inputs, at / taps % shape.inputs);
                     let (row, column) = (at % taps / shape.kernel.1, at % shape.kernel.1);
@@ -504,9 +506,7 @@ impl<P: Plan> Network for Convnet<P> {
     fn work(&self, batch: usize, learns: bool) -> Work {
         let [first, second] = &self.convolutions;
         let shards = batch.div_ceil(SHARD);
-        let kept = if learns { SHARD } else { 1 };
         let if_learns = |len: usize| Buffer::zeros(if learns { len } else { 0 });
-        let _ = kept;
         Work {
             shards: (0..shards)
                 .map(|_| Shard {
@@ -550,10 +550,11 @@ impl<P: Plan> Network for Convnet<P> {
         slope: &mut [f32],
         work: &mut Work,
     ) -> Tally {
-        self.forward(parameters, rows, work, Some(step.seed), step.threads);
+        self.forward(parameters, rows, work, step.seed, step.threads);
         let tally = self.losses(rows, step, work);
         let shards = rows.len().div_ceil(SHARD);
-        self.scores_back(parameters, shards, slope, work);
+        let scale = if step.seed.is_some() { 2.0 } else { 1.0 };
+        self.scores_back(parameters, (shards, scale), slope, work);
         self.dense_back(parameters, shards, step.threads, slope, work);
         let second = &self.convolutions[1];
         second.mirrored(&parameters[self.at.weights[1]..], &mut work.mirrored);
@@ -593,6 +594,53 @@ impl<P: Plan> Network for Convnet<P> {
     }
 
     fn onnx(&self, parameters: &[f32]) -> Option<Vec<u8>> {
-        P::onnx(self, parameters)
+        let size = self.convolutions[0].size;
+        if size.0 * size.1 != self.width {
+            return None;
+        }
+        let mut graph = Graph::default();
+        for tensor in self.tensors() {
+            graph.floats(tensor.name, &tensor.shape, &tensor.values(parameters));
+        }
+        let whole = |sides: (usize, usize)| P::sides(sides).into_iter().map(|side| side as i64);
+        graph.whole("image", &[-1, 1].into_iter().chain(whole(size)).collect::<Vec<_>>());
+        graph.node("Reshape", &["input", "image"], &["pooled0"], &[]);
+        for (number, shape) in (1..).zip(&self.convolutions) {
+            let name = |what: &str| format!("{what}{number}");
+            let border = whole((shape.kernel.0 / 2, shape.kernel.1 / 2));
+            let border: Vec<i64> = border.clone().chain(border).collect();
+            graph.node(
+                "Conv",
+                &[
+                    &format!("pooled{}", number - 1),
+                    &format!("conv{number}.weight"),
+                    &format!("conv{number}.bias"),
+                ],
+                &[&name("full")],
+                &[("pads", Attribute::Ints(border))],
+            );
+            graph.node("Relu", &[&name("full")], &[&name("rectified")], &[]);
+            let pooled = shape.pooled();
+            let lacks =
+                (pooled.0 * shape.pool.0 - shape.size.0, pooled.1 * shape.pool.1 - shape.size.1);
+            let before = (lacks.0 / 2, lacks.1 / 2);
+            let after = (lacks.0 - before.0, lacks.1 - before.1);
+            graph.node(
+                "MaxPool",
+                &[&name("rectified")],
+                &[&name("pooled")],
+                &[
+                    ("kernel_shape", Attribute::Ints(whole(shape.pool).collect())),
+                    ("strides", Attribute::Ints(whole(shape.pool).collect())),
+                    ("pads", Attribute::Ints(whole(before).chain(whole(after)).collect())),
+                ],
+            );
+        }
+        graph.node("Flatten", &["pooled2"], &["flat"], &[]);
+        graph.dense("flat", "dense1", "sums");
+        graph.node("Relu", &["sums"], &["units"], &[]);
+        graph.dense("units", "dense2", "scores");
+        graph.softmax("scores");
+        Some(graph.model(Self::NAME, self.width, self.classes))
     }
 }

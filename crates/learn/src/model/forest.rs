@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::classifier::{Control, Epoch, Fit};
 use crate::engine::columns::{Columns, VALUES};
+use crate::engine::onnx::Graph;
 use crate::engine::random::Random;
 use crate::engine::simd::{Wide, wide};
 use crate::engine::store::{Archive, said, write};
@@ -373,5 +374,14 @@ impl Classifier for Forest {
 
     fn size(&self) -> usize {
         self.trees.size()
+    }
+
+    fn onnx(&self) -> Option<Vec<u8>> {
+        if self.trees.roots.is_empty() {
+            return None;
+        }
+        let mut graph = Graph::default();
+        self.trees.operator(&mut graph, 1.0 / self.trees.roots.len() as f32, "probabilities");
+        Some(graph.model(NAME, self.width, self.trees.classes))
     }
 }

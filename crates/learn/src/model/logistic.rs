@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::classifier::{Control, Epoch, Fit};
 use crate::engine::math::{self, Tally, cross_entropy, softmax};
+use crate::engine::onnx::Graph;
 use crate::engine::simd::{Buffer, Left, PANEL, Start, product};
 use crate::engine::store::{Archive, Stored, said, write};
 use crate::engine::threads::share;
@@ -257,7 +258,7 @@ impl Classifier for Logistic {
         };
         let mut parameters = Buffer::zeros(len);
         let mut slope = vec![0.0; len];
-        let (mut now, mut right) = loss.at(&parameters, &mut slope);
+        let (mut now, _) = loss.at(&parameters, &mut slope);
         let (mut past, mut epochs) = (Past::default(), Vec::new());
         let (mut tried, mut tried_slope) = (Buffer::zeros(len), vec![0.0; len]);
         while epochs.len() < how.epochs as usize {
@@ -283,13 +284,13 @@ impl Classifier for Logistic {
             if !now.is_finite() {
                 return Err(LearnError::Diverged { epoch: epochs.len() as u32 });
             }
-            let Some((there, there_right)) = better else { break };
+            let Some((there, right)) = better else { break };
             let step = tried.iter().zip(&*parameters).map(|(to, from)| to - from).collect();
             let change = tried_slope.iter().zip(&slope).map(|(to, from)| to - from).collect();
             past.remember(step, change);
             std::mem::swap(&mut parameters, &mut tried);
             std::mem::swap(&mut slope, &mut tried_slope);
-            (now, right) = (there, there_right);
+            now = there;
             let number = epochs.len() as u32 + 1;
             let accuracy = right as f32 / train.len() as f32;
             let epoch = Epoch { number, loss: now as f32, accuracy, validation: None };
@@ -299,7 +300,6 @@ impl Classifier for Logistic {
                 break;
             }
         }
-        let _ = right;
         *self = Logistic { width: shape.width, classes: shape.classes, parameters };
         if let Some(last) = epochs.last_mut()
             && !validation.is_empty()
@@ -367,6 +367,19 @@ impl Classifier for Logistic {
 
     fn size(&self) -> usize {
         self.classes * (self.width + 1) * size_of::<f32>()
+    }
+
+    fn onnx(&self) -> Option<Vec<u8>> {
+        if self.classes == 0 {
+            return None;
+        }
+        let (weights, bias) = self.tensors();
+        let mut graph = Graph::default();
+        graph.floats("linear.weight", &[self.classes, self.width], &weights);
+        graph.floats("linear.bias", &[self.classes], &bias);
+        graph.dense("input", "linear", "scores");
+        graph.softmax("scores");
+        Some(graph.model(NAME, self.width, self.classes))
     }
 }
 

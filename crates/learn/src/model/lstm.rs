@@ -7,6 +7,7 @@
 use crate::Rows;
 use crate::engine::math::{self, Gates, Tally, cross_entropy, softmax, transpose};
 use crate::engine::network::{Network, SHARD, Step, Tensor};
+use crate::engine::onnx::{Attribute, Graph};
 use crate::engine::random::Random;
 use crate::engine::simd::{Buffer, Left, PANEL, Start, product};
 use crate::engine::threads::share;
@@ -410,6 +411,48 @@ impl Network for Lstm {
             }
         }
     }
+
+    fn onnx(&self, parameters: &[f32]) -> Option<Vec<u8>> {
+        if !self.width.is_multiple_of(STRIDE) {
+            return None;
+        }
+        let mut graph = Graph::default();
+        for tensor in self.tensors() {
+            let values = tensor.values(parameters);
+            match tensor.name {
+                "lstm.bias" => {
+                    let both = [reordered(&values), vec![0.0; values.len()]].concat();
+                    graph.floats("lstm.bias", &[1, 8 * CELLS], &both);
+                }
+                "dense.weight" | "dense.bias" => graph.floats(tensor.name, &tensor.shape, &values),
+                name => {
+                    let shape = [1, tensor.shape[0], tensor.shape[1]];
+                    graph.floats(name, &shape, &reordered(&values));
+                }
+            }
+        }
+        graph.whole("steps", &[-1, self.steps as i64, STRIDE as i64]);
+        graph.whole("first", &[0]);
+        graph.node("Reshape", &["input", "steps"], &["by_sample"], &[]);
+        let order = [("perm", Attribute::Ints(vec![1, 0, 2]))];
+        graph.node("Transpose", &["by_sample"], &["by_step"], &order);
+        graph.node(
+            "LSTM",
+            &["by_step", "lstm.weight_ih", "lstm.weight_hh", "lstm.bias"],
+            &["", "hidden"],
+            &[("hidden_size", Attribute::Int(CELLS as i64))],
+        );
+        graph.node("Squeeze", &["hidden", "first"], &["last"], &[]);
+        graph.dense("last", "dense", "scores");
+        graph.softmax("scores");
+        Some(graph.model(Self::NAME, self.width, self.classes))
+    }
+}
+
+/// ONNX has the gates in another order, input, output, forget, new, and two biases.
+fn reordered(values: &[f32]) -> Vec<f32> {
+    let gate = values.len() / 4;
+    [0, 3, 1, 2].iter().flat_map(|at| values[at * gate..(at + 1) * gate].to_vec()).collect()
 }
 
 /// Four square blocks of orthonormal columns stacked on each other, each by Gram and Schmidt.

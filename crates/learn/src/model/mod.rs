@@ -9,6 +9,9 @@ mod logistic;
 mod lstm;
 mod nearest;
 mod neural;
+mod ours;
+#[cfg(test)]
+mod slopes;
 
 use crate::Classifier;
 
@@ -54,6 +57,11 @@ pub static MODELS: &[Model] = &[
         name: "boosted",
         about: "gradient-boosted trees over bytes",
         make: || Box::new(boosted::Boosted::default()),
+    },
+    Model {
+        name: "ours",
+        about: "boosted trees over bytes, what can be counted in them, and packet sizes and gaps",
+        make: || Box::new(ours::Ours::default()),
     },
     Model {
         name: "nearest",

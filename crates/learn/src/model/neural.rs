@@ -248,7 +248,7 @@ impl<N: Network> Neural<N> {
         let (mut loss, mut right) = (0.0, 0);
         for (batch, rows) in order.chunks(how.batch.max(1)).enumerate() {
             let rows = Rows { data: train.data, rows };
-            let seed = mix(mix(how.seed ^ number << 32) ^ batch as u64);
+            let seed = Some(mix(mix(how.seed ^ number << 32) ^ batch as u64));
             let step = Step { weights, seed, threads: how.threads };
             let tally = network.learn(&at.parameters, rows, &step, slope, work);
             loss += tally.loss;
