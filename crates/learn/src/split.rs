@@ -1,6 +1,6 @@
 //! Parts samples into training, validation and test so that what belongs together stays so.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -246,7 +246,9 @@ fn by_time(members: BTreeMap<u64, Vec<u32>>, plan: &Plan) -> Split {
     split
 }
 
-/// Groups go one by one, largest first, where their classes lack most.
+/// Groups go one by one where their classes lack most, large ones early, so that small ones can
+/// even out. How early is up to chance: else the largest would be on the same side for every seed,
+/// and an interval over seeds would say nothing of what other hosts do to a score.
 fn stratified(
     members: BTreeMap<u64, Vec<u32>>,
     labels: &[u16],
@@ -255,39 +257,58 @@ fn stratified(
 ) -> Split {
     let shares = [1.0 - plan.validation - plan.test, plan.validation, plan.test];
     let mut random = Random::part(plan.seed, 0x9409);
-    let mut groups: Vec<Vec<u32>> = members.into_values().collect();
-    random.shuffle(&mut groups);
-    groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
+    let mut groups: Vec<(f32, Vec<u32>)> = members
+        .into_values()
+        .map(|group| (group.len() as f32 * (1.0 + 3.0 * random.unit()), group))
+        .collect();
+    groups.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let counts: Vec<BTreeMap<usize, f64>> = groups
+        .iter()
+        .map(|(_, group)| {
+            let mut counts = BTreeMap::new();
+            for row in group {
+                *counts.entry(usize::from(labels[*row as usize])).or_default() += 1.0;
+            }
+            counts
+        })
+        .collect();
     let mut total = vec![0.0_f64; classes];
-    for row in groups.iter().flatten() {
-        total[usize::from(labels[*row as usize])] += 1.0;
-    }
+    counts.iter().flatten().for_each(|(class, count)| total[*class] += count);
     let mut have = vec![[0.0_f64; 3]; classes];
-    let mut parts: [Vec<u32>; 3] = Default::default();
-    for group in groups {
-        let mut of_class: HashMap<usize, f64> = HashMap::new();
-        for row in &group {
-            *of_class.entry(usize::from(labels[*row as usize])).or_default() += 1.0;
-        }
-        let mut kinds: Vec<(usize, f64)> = of_class.into_iter().collect();
-        kinds.sort_by_key(|(class, _)| *class);
-        // What the part still lacks of these classes, as a share of what it should have.
+    let mut place: Vec<usize> = Vec::with_capacity(groups.len());
+    for counts in &counts {
+        // What the part would still lack with half of the group in it, as a share of what it
+        // should have: what is larger than a part goes elsewhere.
         let lack = |part: usize| -> f64 {
             if shares[part] <= 0.0 {
                 return f64::NEG_INFINITY;
             }
-            let lacking = kinds.iter().map(|(class, count)| {
+            let lacking = counts.iter().map(|(class, count)| {
                 let want = total[*class] * shares[part];
-                count * (want - have[*class][part]) / want
+                count * (want - have[*class][part] - count / 2.0) / want
             });
             lacking.sum()
         };
-        // Of parts that lack as much the last one here: a class of two groups is tested.
         let best = [1, 2, 0].into_iter().max_by(|a, b| lack(*a).total_cmp(&lack(*b))).unwrap_or(0);
-        for (class, count) in kinds {
-            have[class][best] += count;
+        counts.iter().for_each(|(class, count)| have[*class][best] += count);
+        place.push(best);
+    }
+    // A class of few groups is tested all the same, if something is left to learn from.
+    for class in 0..classes {
+        let has = |part: usize| {
+            let groups = counts.iter().zip(&place);
+            groups.filter(|(counts, at)| **at == part && counts.contains_key(&class)).count()
+        };
+        if has(2) == 0 && has(0) > 1 {
+            let last = (0..place.len())
+                .rev()
+                .find(|group| place[*group] == 0 && counts[*group].contains_key(&class));
+            last.into_iter().for_each(|group| place[group] = 2);
         }
-        parts[best].extend(group);
+    }
+    let mut parts: [Vec<u32>; 3] = Default::default();
+    for ((_, group), part) in groups.into_iter().zip(place) {
+        parts[part].extend(group);
     }
     let [train, validation, test] = parts;
     Split { train, validation, test, ..Split::default() }
@@ -352,6 +373,38 @@ mod tests {
         let most = Plan { most: Some(50), ..Plan::default() };
         let capped = super::split(&samples(&of, false), &most).unwrap();
         assert_eq!(capped.train.len() + capped.validation.len() + capped.test.len(), 100);
+    }
+
+    #[test]
+    fn large_groups_change_sides_and_leave_the_test_its_share() {
+        // Two classes, each with groups of 200, 150 and 100 and a hundred of one.
+        let mut of = Vec::new();
+        for class in 0..2u16 {
+            let base = u64::from(class) * 1000;
+            for (group, size) in [(0, 200), (1, 150), (2, 100)] {
+                of.extend((0..size).map(|_| (class, base + group)));
+            }
+            of.extend((0..100).map(|at| (class, base + 100 + at)));
+        }
+        let samples = samples(&of, false);
+        let mut seen = HashSet::new();
+        for seed in 0..20 {
+            let split = split(&samples, &Plan { seed, ..Plan::default() }).unwrap();
+            assert!((150..=350).contains(&split.test.len()), "{}", split.test.len());
+            let tested: BTreeSet<u64> =
+                split.test.iter().map(|row| of[*row as usize].1).filter(|g| g % 1000 < 3).collect();
+            seen.insert(tested);
+        }
+        assert!(seen.len() > 3, "{seen:?}");
+    }
+
+    #[test]
+    fn two_groups_are_one_to_learn_from_and_one_to_test() {
+        let of: Vec<(u16, u64)> = (0..10).map(|at| (0, at)).chain([(1, 20), (1, 21)]).collect();
+        let plan = Plan { rung: Rung::Random, ..Plan::default() };
+        let split = split(&samples(&of, false), &plan).unwrap();
+        let rare = |rows: &[u32]| rows.iter().filter(|row| of[**row as usize].0 == 1).count();
+        assert_eq!((rare(&split.train), rare(&split.test)), (1, 1));
     }
 
     #[test]
