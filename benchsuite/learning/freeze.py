@@ -2,6 +2,7 @@
 
     freeze.py > ../../crates/learn/src/model/slopes.json
 
+In double precision: in single, two values of a pool that are nearly the same fall otherwise.
 Parameters, samples and class weights follow from formulas that `model/slopes.rs` has too, so
 that only results need to be kept.
 """
@@ -49,7 +50,9 @@ def main():
             model.lstm.bias_hh_l0.data.zero_()
         for tensor, parameter in enumerate(parameters):
             fill(parameter, tensor)
-        each = torch.nn.functional.cross_entropy(model(x), y, weight=weights, reduction="none")
+        model.double()
+        scores = model(x.double())
+        each = torch.nn.functional.cross_entropy(scores, y, weight=weights.double(), reduction="none")
         loss = each.mean()
         loss.backward()
         tensors = []

@@ -1,5 +1,7 @@
 //! What every model promises, asked of every model.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 
@@ -11,7 +13,8 @@ const WIDTH: usize = 56;
 fn samples(len: usize, classes: usize) -> Dataset {
     let mut state = 1u64;
     let mut draw = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize
     };
     let (mut bytes, mut labels) = (Vec::new(), Vec::new());
@@ -121,7 +124,7 @@ fn broken_files_are_refused_and_never_walked_out_of() {
             for _ in 0..3 {
                 state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345) % (1 << 31);
                 // The header and all sorts of places behind it.
-                let at = if state % 2 == 0 { state / 2 % 900 } else { state / 2 };
+                let at = if state.is_multiple_of(2) { state / 2 % 900 } else { state / 2 };
                 let at = at % broken.len();
                 broken[at] = (state >> 8) as u8;
             }

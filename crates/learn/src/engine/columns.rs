@@ -23,9 +23,9 @@ impl Columns {
         // In blocks, so that what is written stays near.
         for from in (0..width).step_by(64) {
             for (row, sample) in rows.samples().enumerate() {
-                let end = (from + 64).min(width).min(sample.len());
-                for at in from..end {
-                    columns.values[at * columns.len + row] = sample[at];
+                let values = sample.iter().enumerate().take(width.min(from + 64)).skip(from);
+                for (at, &value) in values {
+                    columns.values[at * columns.len + row] = value;
                 }
             }
         }
@@ -38,8 +38,8 @@ impl Columns {
         let mut columns = Columns { values: vec![0; table.len()], len, width };
         for from in (0..width).step_by(64) {
             for (row, values) in table.chunks_exact(width).enumerate() {
-                for at in from..(from + 64).min(width) {
-                    columns.values[at * len + row] = values[at];
+                for (at, &value) in values.iter().enumerate().take(from + 64).skip(from) {
+                    columns.values[at * len + row] = value;
                 }
             }
         }

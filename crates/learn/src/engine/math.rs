@@ -92,6 +92,7 @@ struct Forward<'a> {
 impl Wide for Forward<'_> {
     type Out = ();
 
+    #[allow(clippy::many_single_char_names)] // as the literature has them
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
         let len = self.cell.len();
@@ -132,6 +133,7 @@ struct Backward<'a> {
 impl Wide for Backward<'_> {
     type Out = ();
 
+    #[allow(clippy::many_single_char_names)] // as the literature has them
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
         let len = self.slope.len();

@@ -227,10 +227,8 @@ impl Trees {
 pub(crate) fn partition<T: Copy>(rows: &mut [T], first: impl Fn(T) -> bool) -> usize {
     let mut middle = 0;
     for at in 0..rows.len() {
-        let row = rows[at];
-        rows[at] = rows[middle];
-        rows[middle] = row;
-        middle += usize::from(first(row));
+        rows.swap(at, middle);
+        middle += usize::from(first(rows[middle]));
     }
     middle
 }

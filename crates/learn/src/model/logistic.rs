@@ -99,7 +99,7 @@ impl Shape {
         }
     }
 
-    fn row(self, scores: &[f32], row: usize, to: &mut [f32]) {
+    fn row(scores: &[f32], row: usize, to: &mut [f32]) {
         for (class, to) in to.iter_mut().enumerate() {
             *to = scores[(class / PANEL * TOGETHER + row) * PANEL + class % PANEL];
         }
@@ -118,7 +118,7 @@ impl Shape {
         let mut tally = Tally::default();
         let (slopes, bias) = slope.split_at_mut(self.weights());
         for (row, label) in rows.labels().enumerate() {
-            self.row(&work.scores, row, &mut work.row);
+            Self::row(&work.scores, row, &mut work.row);
             let label = usize::from(label);
             cross_entropy(&mut work.row, label, weights[label], &mut tally);
             for panel in 0..self.panels {
@@ -324,7 +324,7 @@ impl Classifier for Logistic {
             |work, (some, probabilities)| {
                 shape.scores(&self.parameters, Rows { data: rows.data, rows: some }, work);
                 for (row, to) in probabilities.chunks_mut(self.classes).enumerate() {
-                    shape.row(&work.scores, row, to);
+                    Shape::row(&work.scores, row, to);
                     softmax(to);
                 }
             },

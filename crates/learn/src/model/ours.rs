@@ -54,7 +54,8 @@ fn counted(sample: &[u8], to: &mut [u8]) {
     let used = &sample[..len];
     let share = |count: usize| (count * 255 / len.max(1)) as u8;
     to[0] = (len * 255 / sample.len().max(1)) as u8;
-    to[1] = share(used.iter().filter(|&&byte| byte == 0).count());
+    let zeros: usize = used.iter().map(|&byte| usize::from(byte == 0)).sum();
+    to[1] = share(zeros);
     to[2] = share(used.iter().filter(|byte| (0x20..0x7f).contains(*byte)).count());
     to[3] = entropy(used);
     let (front, back) = used.split_at(len / 2);
