@@ -3,6 +3,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use ottoscope_flow::{Direction, FlowId, Timestamp, Transport};
 use ottoscope_infer::fields::refine::refine;
+use ottoscope_infer::fields::typed::Layout;
 use ottoscope_infer::fields::{paper, typed};
 use ottoscope_infer::messages::{Framing, framed};
 use ottoscope_infer::opcodes::{Reading, periodic, triggered};
@@ -80,9 +81,14 @@ fn fields(c: &mut Criterion) {
         });
     }
     let samples = million(false);
-    let cuts: Vec<Cuts> = (0..MESSAGES).map(|at| Cuts::at([4, 8, 11, 12 + at % 4])).collect();
+    let layouts: Vec<Layout> = (0..4)
+        .map(|part| Layout {
+            members: (part..MESSAGES).step_by(4).collect(),
+            spans: Cuts::at([4, 8, 11, 12 + part]).fields(16).collect(),
+        })
+        .collect();
     group.bench_function("typed, four layouts", |b| {
-        b.iter(|| typed::layouts(&samples, &cuts, &params));
+        b.iter(|| typed::together(&samples, &layouts, layouts.len(), &params));
     });
     let told = typed::infer(&samples, &all, &spans, &params);
     if let Some(framing) = Framing::new(&samples, &all, &told) {

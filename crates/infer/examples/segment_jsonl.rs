@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use ottoscope_infer::segment::aligned::Model;
 use ottoscope_infer::segment::{self, Segmenter};
+use ottoscope_infer::walk::{self, Given, Rules};
 use ottoscope_infer::{Params, Samples};
 
 #[path = "shared/messages.rs"]
@@ -51,9 +52,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Cuts as the command gives them: those of `aligned` corrected by types, others as they are.
 fn cut(method: &dyn Segmenter, ids: &[u64], samples: &Samples, params: &Params) -> String {
+    let walked = (method.name() == "aligned")
+        .then(|| walk::infer(samples, Given::Messages, params, method, Rules::Typed));
+    let cuts = match walked {
+        Some(Ok(found)) => found.cuts,
+        _ => method.segment(samples, params).cuts,
+    };
     let mut text = String::new();
-    for (id, cuts) in ids.iter().zip(method.segment(samples, params).cuts) {
+    for (id, cuts) in ids.iter().zip(cuts) {
         let offsets: Vec<usize> = cuts.iter().collect();
         let _ = writeln!(text, "{{\"id\": {id}, \"boundaries\": {offsets:?}}}");
     }

@@ -1,10 +1,12 @@
-//! Types the true fields of known protocols and prints how many types are right.
+//! Types the fields of known protocols and prints how many types are right.
 //!
-//! `types_jsonl FOLDER [paper|typed] [layout|pooled] [first] [-v] [-c]` reads
-//! `FOLDER/*/messages.jsonl` and `truth.json`. Fields are those of the first 16 bytes; a type is right when it is the field's or
-//! one that is said to be as good; `first` leaves codes behind the first unidentified, `-v` names
-//! what is wrong, `-c` counts it; a field without one of the paper's five types may be left
-//! unidentified. The figure is the mean over protocols, every message counted, duplicates too.
+//! `types_jsonl FOLDER [paper|typed] [found] [first] [-v] [-c] [--only NAME ...]` reads
+//! `FOLDER/*/messages.jsonl` and `truth.json`. Fields are the true ones of the first 16 bytes; with
+//! `found` those that the command finds itself, and a type is right only where the span is. A type
+//! is right when it is the field's or one that is said to be as good; `first` leaves codes behind
+//! the first unidentified, `-v` names what is wrong, `-c` counts it; a field without one of the
+//! paper's five types may be left unidentified. The figure is the mean over protocols, every
+//! message counted, duplicates too.
 
 #![allow(clippy::print_stdout)] // prints its answer
 
@@ -14,8 +16,11 @@ use std::ops::Range;
 use std::path::Path;
 
 use ottoscope_flow::{Direction, FlowId, Timestamp, Transport};
-use ottoscope_infer::fields::{Field, Kind, paper, typed};
-use ottoscope_infer::{Cuts, FlowInfo, Params, Sample, Samples};
+use ottoscope_infer::fields::typed::{self, Layout};
+use ottoscope_infer::fields::{Field, Kind, paper};
+use ottoscope_infer::segment::Aligned;
+use ottoscope_infer::walk::{self, Given, Rules};
+use ottoscope_infer::{FlowInfo, Params, Sample, Samples};
 use serde_json::Value;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -116,57 +121,42 @@ fn load(folder: &Path) -> Result<Protocol> {
     Ok(Protocol { samples, fields })
 }
 
-fn types(protocol: &Protocol, method: &str, grouping: &str) -> Vec<Vec<Field>> {
+fn types(protocol: &Protocol, method: &str, found: bool) -> Vec<Vec<Field>> {
     let params = Params::default();
-    let infer = if method == "paper" { paper::infer } else { typed::infer };
-    let mut out: Vec<Vec<Field>> = vec![Vec::new(); protocol.samples.len()];
-    let mut layouts: BTreeMap<Vec<(usize, usize)>, Vec<usize>> = BTreeMap::new();
-    for (index, fields) in protocol.fields.iter().enumerate() {
-        let spans: Vec<_> = fields.iter().map(|f| (f.span.start, f.span.end)).collect();
-        layouts.entry(spans).or_default().push(index);
-    }
-    if method == "typed" && grouping == "layout" {
-        let cuts: Vec<Cuts> = (protocol.fields.iter())
-            .map(|fields| Cuts::at(fields.iter().flat_map(|f| [f.span.start, f.span.end])))
-            .collect();
-        for layout in typed::layouts(&protocol.samples, &cuts, &params) {
-            for member in layout.members {
-                out[member].clone_from(&layout.fields);
+    let samples = &protocol.samples;
+    let mut out: Vec<Vec<Field>> = vec![Vec::new(); samples.len()];
+    if found {
+        let rules = if method == "paper" { Rules::Paper } else { Rules::Typed };
+        if let Ok(told) = walk::infer(samples, Given::Messages, &params, &Aligned, rules) {
+            for format in told.formats {
+                for member in format.members {
+                    out[member].clone_from(&format.fields);
+                }
             }
         }
         return out;
     }
-    for (layout, members) in &layouts {
-        let spans: Vec<Range<usize>> = layout.iter().map(|(from, to)| *from..*to).collect();
-        let fields = infer(&protocol.samples, members, &spans, &params);
-        for member in members {
+    let mut groups: BTreeMap<Vec<(usize, usize)>, Vec<usize>> = BTreeMap::new();
+    for (index, fields) in protocol.fields.iter().enumerate() {
+        let spans = fields.iter().map(|field| (field.span.start, field.span.end)).collect();
+        groups.entry(spans).or_default().push(index);
+    }
+    let layouts: Vec<Layout> = groups
+        .into_iter()
+        .map(|(spans, members)| Layout {
+            members,
+            spans: spans.into_iter().map(|(from, to)| from..to).collect(),
+        })
+        .collect();
+    let typed = if method == "paper" {
+        let one = |it: &Layout| paper::infer(samples, &it.members, &it.spans, &params);
+        layouts.iter().map(one).collect()
+    } else {
+        typed::together(samples, &layouts, layouts.len(), &params)
+    };
+    for (layout, fields) in layouts.iter().zip(typed) {
+        for member in &layout.members {
             out[*member].clone_from(&fields);
-        }
-    }
-    if grouping == "pooled" {
-        let mut spans: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
-        for (index, fields) in protocol.fields.iter().enumerate() {
-            for field in fields {
-                spans.entry((field.span.start, field.span.end)).or_default().push(index);
-            }
-        }
-        for ((from, to), members) in spans {
-            let span = from..to;
-            let field = infer(&protocol.samples, &members, std::slice::from_ref(&span), &params);
-            for member in members {
-                for old in &mut out[member] {
-                    if old.span == span {
-                        old.clone_from(&field[0]);
-                    }
-                }
-            }
-        }
-    }
-    if method == "paper" {
-        // One opcode a message, also where fields were typed one by one.
-        for fields in &mut out {
-            let opcodes = fields.iter_mut().filter(|field| field.kind == Kind::Opcode);
-            opcodes.skip(1).for_each(|field| field.kind = Kind::Unidentified);
         }
     }
     out
@@ -184,7 +174,7 @@ fn main() -> Result<()> {
         .into_iter()
         .filter(|m| !has("paper") && !has("typed") || has(m))
         .collect();
-    let grouping = if has("pooled") { "pooled" } else { "layout" };
+    let found = has("found");
     for method in methods {
         let mut halves: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
         let mut confusion: BTreeMap<(String, &'static str), [usize; 2]> = BTreeMap::new();
@@ -195,7 +185,7 @@ fn main() -> Result<()> {
                 continue;
             }
             let protocol = load(folder)?;
-            let mut inferred = types(&protocol, method, grouping);
+            let mut inferred = types(&protocol, method, found);
             if has("first") {
                 for fields in &mut inferred {
                     let opcodes = fields.iter_mut().filter(|field| field.kind == Kind::Opcode);
@@ -205,11 +195,19 @@ fn main() -> Result<()> {
             let (mut right, mut all) = (0usize, 0usize);
             let mut wrong: BTreeMap<String, (usize, String)> = BTreeMap::new();
             for (fields, told) in protocol.fields.iter().zip(&inferred) {
-                for (field, told) in fields.iter().zip(told) {
+                for field in fields {
                     if field.name.starts_with("_unknown") {
                         continue;
                     }
-                    let kind = word(told.kind);
+                    let same = told.iter().find(|told| told.span == field.span);
+                    let same = same.or_else(|| {
+                        told.iter().find(|told| {
+                            told.kind == Kind::Constant
+                                && told.span.start <= field.span.start
+                                && field.span.end <= told.span.end
+                        })
+                    });
+                    let kind = same.map_or("missing", |told| word(told.kind));
                     let five = FIVE.iter().any(|kind| field.accept.contains(*kind));
                     let good = field.accept.contains(kind) || kind == "unidentified" && !five;
                     all += 1;
@@ -224,7 +222,9 @@ fn main() -> Result<()> {
                         );
                         let entry = wrong.entry(key).or_insert((0, String::new()));
                         entry.0 += 1;
-                        entry.1 = format!("{:.2} {}", told.confidence, told.evidence);
+                        if let Some(told) = same {
+                            entry.1 = format!("{:.2} {}", told.confidence, told.evidence);
+                        }
                     }
                 }
             }
@@ -244,7 +244,8 @@ fn main() -> Result<()> {
         let all: Vec<f64> = halves.concat();
         println!("{}", lines.join(" "));
         println!(
-            "{method}, {grouping}: {:.4} over {} protocols (even {:.4}, odd {:.4})",
+            "{method}, {}: {:.4} over {} protocols (even {:.4}, odd {:.4})",
+            if found { "fields found" } else { "fields given" },
             mean(&all),
             all.len(),
             mean(&halves[0]),

@@ -8,7 +8,7 @@ use ottoscope_flow::signature::number;
 use ottoscope_flow::{Direction, Field as LayoutField, FieldKind, Signature, Transport};
 
 use crate::fields::command::response_offset;
-use crate::fields::{Field, Kind};
+use crate::fields::{Field, Kind, has_one_value};
 use crate::messages::Framing;
 use crate::samples::Samples;
 
@@ -45,7 +45,10 @@ pub fn signature(
     let framed = fields.iter().any(|field| matches!(field.kind, Kind::Length { .. }));
     let mut layout: Vec<LayoutField> = Vec::new();
     for field in fields {
-        let kind = match field.kind {
+        // What names this layout among others is fixed in it.
+        let length = matches!(field.kind, Kind::Length { .. });
+        let fixed = !length && has_one_value(messages, members, &field.span);
+        let kind = match if fixed { Kind::Constant } else { field.kind } {
             Kind::Constant => {
                 let values = values(messages, members, field);
                 if values.is_empty() || values.len() > MOST_VALUES {

@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use hashbrown::HashMap;
 use ottoscope_flow::Transport;
-use ottoscope_flow::signature::number;
 
+use crate::fields::typed::Layout;
 use crate::fields::{self, Field, Kind};
 use crate::kinds::Kinds;
 use crate::messages::{self, Framing, Messages, Statistics, by_segmentation, framed_but};
@@ -69,7 +69,8 @@ pub struct Inference {
     pub defragmented: Defragmented,
     /// The messages.
     pub messages: Samples,
-    /// Where the fields of each begin.
+    /// Where the fields of each begin: with our method and types, as types correct it; with others
+    /// as they are segmented.
     pub cuts: Vec<Cuts>,
     /// What was found while packets were put together.
     pub statistics: Statistics,
@@ -112,12 +113,13 @@ pub fn infer(
     if packets.len() < FEW {
         return Err(NoFormat::TooFew(packets.len()));
     }
+    let ours = method.name() == "aligned" && rules == Rules::Typed;
     if let Given::Messages = given {
         let segmentation = method.segment(packets, params);
         let Messages { samples: messages, statistics, .. } = messages::whole(packets);
         let formats = formats(&messages, &segmentation, params, rules, None);
         return Ok(Inference {
-            cuts: segmentation.cuts.clone(),
+            cuts: cuts(&messages, &segmentation.cuts, &formats, ours),
             segmentation,
             of_messages: true,
             defragmented: Defragmented::Given,
@@ -127,9 +129,8 @@ pub fn infer(
         });
     }
     let tcp = packets.flows().iter().any(|flow| flow.transport == Transport::Tcp);
-    let ours = method.name() == "aligned" && rules == Rules::Typed;
     let found = if tcp && ours { messages::search(packets) } else { None };
-    if let Some(found) = found {
+    if let Some(mut found) = found {
         let Messages { samples: mut messages, mut statistics, .. } =
             framed_but(packets, &found.framing, &found.strangers);
         if let Given::PacketsAgain(read) = given
@@ -138,9 +139,10 @@ pub fn infer(
             (messages, statistics.hidden) = (whole, 0);
         }
         let segmentation = method.segment(&messages, params);
+        found.framing = bounded(found.framing, &messages, &segmentation);
         let formats = formats(&messages, &segmentation, params, rules, Some(&found.framing));
         return Ok(Inference {
-            cuts: segmentation.cuts.clone(),
+            cuts: cuts(&messages, &segmentation.cuts, &formats, ours),
             segmentation,
             of_messages: true,
             defragmented: Defragmented::ByLength(Box::new(found)),
@@ -157,9 +159,24 @@ pub fn infer(
     let Messages { samples: messages, statistics, .. } = messages;
     let formats = formats(&messages, &of_messages, params, rules, None);
     let defragmented = if tcp { Defragmented::BySegmentation } else { Defragmented::Datagrams };
-    let cuts = of_messages.cuts;
+    let cuts = cuts(&messages, &of_messages.cuts, &formats, ours);
     let of_messages = false;
     Ok(Inference { segmentation, of_messages, defragmented, messages, cuts, statistics, formats })
+}
+
+/// Where the fields of each message begin: in `corrected`, as its format says as far as that
+/// reaches.
+fn cuts(samples: &Samples, segmented: &[Cuts], formats: &[Format], corrected: bool) -> Vec<Cuts> {
+    let mut all = segmented.to_vec();
+    for format in formats.iter().filter(|_| corrected) {
+        let end = format.fields.last().map_or(0, |field| field.span.end);
+        for &member in &format.members {
+            let behind = all[member].iter().filter(|at| *at >= end);
+            let len = samples.get(member).head.len();
+            all[member] = Cuts::at(format.cuts.iter().chain(behind)).within(len);
+        }
+    }
+    all
 }
 
 /// Messages by their segmentation, the most frequent first, each group with its fields' types.
@@ -199,31 +216,56 @@ fn formats(
     formats.sort_by_key(|(key, members)| (std::cmp::Reverse(members.len()), *key));
     let share = if kinds.is_some() { LEAST_OF_KIND } else { params.segmentation_coverage };
     let least = (share * samples.len() as f64).max(FEW as f64);
-    formats.retain(|(_, members)| members.len() as f64 >= least);
-    formats
-        .into_iter()
-        .map(|((_, cuts), mut members)| {
-            members.sort_unstable();
-            let end = end(samples, &members).min(looked);
-            let mut spans: Vec<Range<usize>> = cuts.fields(end).collect();
-            if let Some(framing) = framing {
-                hold(&mut spans, &framing.length);
-            }
-            let fields = match rules {
-                Rules::Typed => {
-                    let spans = fields::refine::refine(samples, &members, &spans, params);
-                    let fields = fields::typed::infer(samples, &members, &spans, params);
-                    let trimmed = fields
-                        .into_iter()
-                        .flat_map(|field| trimmed(samples, &members, field, params));
-                    joined(samples, &members, trimmed.collect(), params)
-                }
-                Rules::Paper => fields::paper::infer(samples, &members, &spans, params),
-            };
-            let cuts = Cuts::at(fields.iter().map(|field| field.span.start));
-            Format { members, cuts, fields }
-        })
-        .collect()
+    for (_, members) in &mut formats {
+        members.sort_unstable();
+    }
+    let shown = formats.iter().take_while(|(_, members)| members.len() as f64 >= least).count();
+    let spans = |(_, cuts): &(usize, Cuts), members: &[usize]| {
+        let end = end(samples, members).min(looked);
+        let mut spans: Vec<Range<usize>> = cuts.fields(end).collect();
+        if let Some(framing) = framing {
+            fields::refine::hold(&mut spans, &framing.length);
+        }
+        spans
+    };
+    let layouts =
+        formats.into_iter().map(|(key, members)| Layout { spans: spans(&key, &members), members });
+    let mut layouts: Vec<Layout> = layouts.collect();
+    if rules == Rules::Typed {
+        for Layout { members, spans } in &mut layouts[..shown] {
+            *spans = fields::refine::refine(samples, members, spans, params);
+        }
+    }
+    let typed = match rules {
+        Rules::Typed => fields::typed::together(samples, &layouts, shown, params),
+        Rules::Paper => (layouts.iter().take(shown))
+            .map(|it| fields::paper::infer(samples, &it.members, &it.spans, params))
+            .collect(),
+    };
+    let format = |(layout, fields): (Layout, Vec<Field>)| {
+        let cuts = Cuts::at(fields.iter().map(|field| field.span.start));
+        Format { members: layout.members, cuts, fields }
+    };
+    layouts.into_iter().zip(typed).map(format).collect()
+}
+
+/// A framing whose length has no more of the zeros beside it than the segmentation gives it: they
+/// may be its upper bytes or a field of their own, and frame the stream either way.
+fn bounded(mut framing: Framing, samples: &Samples, segmentation: &Segmentation) -> Framing {
+    let Some(cuts) = commonest(&segmentation.cuts) else { return framing };
+    let zero = |offset: &usize| {
+        samples.iter().all(|sample| sample.head.get(*offset).is_none_or(|byte| *byte == 0))
+    };
+    let length = framing.length.clone();
+    framing.length = if framing.little {
+        let end = length.clone().rev().find(|at| !zero(at)).map_or(length.end, |last| last + 1);
+        length.start..cuts.iter().find(|cut| *cut >= end).unwrap_or(length.end).min(length.end)
+    } else {
+        let start = length.clone().find(|at| !zero(at)).unwrap_or(length.start);
+        let cut = cuts.iter().take_while(|cut| *cut <= start).last().unwrap_or(0);
+        cut.max(length.start)..length.end
+    };
+    framing
 }
 
 /// The segmentation that most messages have.
@@ -235,108 +277,11 @@ fn commonest(cuts: &[Cuts]) -> Option<Cuts> {
     times.into_iter().max_by_key(|(cuts, n)| (*n, std::cmp::Reverse(*cuts))).map(|(cuts, _)| cuts)
 }
 
-/// Most bytes of constants that are made one.
-const MOST_MAGIC: usize = 4;
-
-/// Typed fields with short constants that stand beside each other made one of four bytes at most:
-/// nothing in the messages tells them apart, and a reader wants one magic number.
-fn joined(samples: &Samples, members: &[usize], fields: Vec<Field>, params: &Params) -> Vec<Field> {
-    let mut whole: Vec<Range<usize>> = Vec::with_capacity(fields.len());
-    let mut constant = false;
-    for field in &fields {
-        let same = field.kind == Kind::Constant && field.direction.is_none();
-        let short = |last: &&mut Range<usize>| field.span.end - last.start <= MOST_MAGIC;
-        match whole.last_mut().filter(|_| same && constant).filter(short) {
-            Some(last) => last.end = field.span.end,
-            None => whole.push(field.span.clone()),
-        }
-        constant = same;
-    }
-    if whole.len() == fields.len() {
-        fields
-    } else {
-        fields::typed::infer(samples, members, &whole, params)
-    }
-}
-
-/// Largest step of a counter from one message to the next.
-const STEP: u64 = 16;
-
-/// A counter without bytes behind it that are not its own: if what stands before them goes on by
-/// small steps and the whole does not, they only look like its lower bytes.
-fn trimmed(samples: &Samples, members: &[usize], field: Field, params: &Params) -> Vec<Field> {
-    if matches!(field.kind, Kind::Payload | Kind::Unidentified) {
-        return without_constants(samples, members, field, params);
-    }
-    if field.kind != Kind::Sequence || field.little || field.span.len() > 8 {
-        return vec![field];
-    }
-    let steps = |end: usize, most: u64| {
-        let mut last: HashMap<(usize, bool), u64> = HashMap::new();
-        let (mut small, mut all) = (0_usize, 0_usize);
-        for &index in members {
-            let sample = samples.get(index);
-            let Some(bytes) = sample.head.get(field.span.start..end) else { continue };
-            let value = number(bytes, false);
-            let key = (sample.flow, sample.direction == ottoscope_flow::Direction::Down);
-            if let Some(before) = last.insert(key, value) {
-                all += 1;
-                small += usize::from((1..=most).contains(&value.wrapping_sub(before)));
-            }
-        }
-        small as f64 / all.max(1) as f64
-    };
-    let shorter = (field.span.start + 1..field.span.end).rev();
-    let few = steps(field.span.end, 4096) < 0.2;
-    let Some(end) = shorter.into_iter().find(|end| few && steps(*end, STEP) > 0.8) else {
-        return vec![field];
-    };
-    let spans = [field.span.start..end, end..field.span.end];
-    fields::typed::infer(samples, members, &spans, params)
-}
-
-/// Bytes that nobody can read without the constants that they begin with. Zeros stay: they are the
-/// upper bytes of numbers.
-fn without_constants(
-    samples: &Samples,
-    members: &[usize],
-    field: Field,
-    params: &Params,
-) -> Vec<Field> {
-    let span = field.span.clone();
-    let constant = |offset: usize| {
-        let mut bytes = members.iter().filter_map(|&i| samples.get(i).head.get(offset).copied());
-        let first = bytes.next().filter(|first| *first != 0);
-        first.is_some_and(|first| bytes.all(|byte| byte == first))
-    };
-    let end = span.clone().find(|offset| !constant(*offset)).unwrap_or(span.end);
-    if end == span.start || end == span.end || members.len() < FEW {
-        return vec![field];
-    }
-    fields::typed::infer(samples, members, &[span.start..end, end..span.end], params)
-}
-
 /// Bytes that most of the messages have.
 fn end(samples: &Samples, members: &[usize]) -> usize {
     let mut lens: Vec<usize> = members.iter().map(|&i| samples.get(i).head.len()).collect();
     lens.sort_unstable();
     lens.get(lens.len() / 10).copied().unwrap_or(0).max(1)
-}
-
-/// Makes `field` one of the spans.
-fn hold(spans: &mut Vec<Range<usize>>, field: &Range<usize>) {
-    if spans.contains(field) {
-        return;
-    }
-    let mut cut: Vec<Range<usize>> = Vec::with_capacity(spans.len() + 2);
-    for span in spans.drain(..) {
-        let (before, after) =
-            (span.start..span.end.min(field.start), span.start.max(field.end)..span.end);
-        cut.extend([before, after].into_iter().filter(|part| part.start < part.end));
-    }
-    cut.push(field.clone());
-    cut.sort_by_key(|span| span.start);
-    *spans = cut;
 }
 
 impl Format {

@@ -262,6 +262,94 @@ fn numbers_cut_in_two_are_joined() {
 }
 
 #[test]
+fn digits_that_count_are_text() {
+    for seed in 1..4 {
+        let samples = made(seed, 3, 200, Transport::Tcp, |_, cx| {
+            let mut out = format!("{:04} {:5}", cx.number, cx.body).into_bytes();
+            out.extend_from_slice(&(0x3030 + cx.number as u16).to_be_bytes());
+            out
+        });
+        let all: Vec<usize> = (0..samples.len()).collect();
+        let spans = [0..4, 4..5, 5..10, 10..12];
+        let fields = typed::infer(&samples, &all, &spans, &Params::default());
+        let expected = [Kind::Text, Kind::Constant, Kind::Text, Kind::Sequence];
+        assert_eq!(kinds(&fields), expected, "seed {seed}{}", evidence(&fields));
+    }
+}
+
+#[test]
+fn dates_and_addresses_are_found_where_nothing_was_cut() {
+    for seed in 1..4 {
+        let samples = made(seed, 6, 80, Transport::Udp, |_, cx| {
+            let mut out = vec![7, (cx.number % 5) as u8, 3];
+            // As `common::flow` numbers clients.
+            out.extend_from_slice(&(0x0a00_0001 + cx.flow as u32 * 7).to_be_bytes());
+            out.extend_from_slice(&((cx.at / SECOND) as u32).to_le_bytes());
+            out.push((cx.number % 3) as u8);
+            out
+        });
+        let all: Vec<usize> = (0..samples.len()).collect();
+        let spans = refine(&samples, &all, &[0..4, 4..8, 8..10, 10..12], &Params::default());
+        assert!(spans.contains(&(3..7)) && spans.contains(&(7..11)), "seed {seed}: {spans:?}");
+        let fields = typed::infer(&samples, &all, &[3..7, 7..11], &Params::default());
+        assert_eq!(kinds(&fields), [Kind::Address, Kind::Timestamp], "{}", evidence(&fields));
+    }
+}
+
+#[test]
+fn zeros_belong_to_the_number_beside_them() {
+    for seed in 1..4 {
+        let samples = made(seed, 3, 200, Transport::Udp, |rng, cx| {
+            let mut out = (cx.number / 2).to_be_bytes().to_vec();
+            out.push([1, 2, 5][rng.below(3) as usize]);
+            // Not aligned: a counter takes them, a length does not.
+            out.extend_from_slice(&[0, 0, 0, cx.number as u8 / 2]);
+            out.push([3, 4][rng.below(2) as usize]);
+            out.extend_from_slice(&(cx.body as u32).to_be_bytes());
+            out
+        });
+        let all: Vec<usize> = (0..samples.len()).collect();
+        let cut = [0..2, 2..4, 4..5, 5..7, 7..9, 9..10, 10..12, 12..14];
+        let spans = refine(&samples, &all, &cut, &Params::default());
+        assert_eq!(spans, [0..4, 4..5, 5..9, 9..10, 10..12, 12..14], "seed {seed}");
+        // The same from the other end, where a number of several bytes shows the order.
+        let samples = made(seed, 3, 400, Transport::Udp, |rng, cx| {
+            let mut out = vec![[1, 2, 5][rng.below(3) as usize], 9];
+            out.extend_from_slice(&(cx.number as u16 / 2).to_le_bytes());
+            out.extend_from_slice(&(200 + 3 * cx.number).to_le_bytes());
+            out
+        });
+        let all: Vec<usize> = (0..samples.len()).collect();
+        let spans = refine(&samples, &all, &[0..1, 1..2, 2..4, 4..6, 6..8], &Params::default());
+        assert_eq!(spans.last(), Some(&(4..8)), "seed {seed}: {spans:?}");
+    }
+}
+
+#[test]
+fn both_sides_may_ask() {
+    let samples = made(5, 4, 200, Transport::Udp, |_, cx| {
+        // Every other pair begins with the server.
+        let mark = if cx.response { 0xed } else { 0x7e };
+        let mut out = vec![mark];
+        out.extend_from_slice(&(cx.transaction as u32).to_be_bytes());
+        out
+    });
+    let mut turned = Samples::new();
+    for flow in samples.flows() {
+        turned.flow(flow.clone());
+    }
+    for sample in samples.iter() {
+        let pair = sample.head[1].is_multiple_of(2);
+        let direction = if pair { sample.direction.flipped() } else { sample.direction };
+        turned.push(Sample { direction, ..sample });
+    }
+    let all: Vec<usize> = (0..turned.len()).collect();
+    let fields = typed::infer(&turned, &all, &[0..1, 1..5], &Params::default());
+    let expected = [Kind::RequestResponse, Kind::Transaction];
+    assert_eq!(kinds(&fields), expected, "{}", evidence(&fields));
+}
+
+#[test]
 fn layouts_share_what_each_is_too_small_to_show() {
     let samples = made(4, 6, 60, Transport::Udp, |rng, cx| {
         let code = [1u8, 2, 3, 4][rng.below(4) as usize];
@@ -271,14 +359,16 @@ fn layouts_share_what_each_is_too_small_to_show() {
         out
     });
     // The layout hangs on the code, which is constant in each.
-    let cuts: Vec<Cuts> = samples
-        .iter()
-        .map(|s| Cuts::at(if s.head[0] < 3 { vec![1, 2, 4, 6, 8] } else { vec![1, 2, 4, 5, 8] }))
-        .collect();
-    let layouts = typed::layouts(&samples, &cuts, &Params::default());
-    assert_eq!(layouts.iter().map(|l| l.members.len()).sum::<usize>(), samples.len());
-    for layout in layouts.iter().filter(|layout| layout.members.len() > 20) {
-        let kinds = kinds(&layout.fields);
+    let layout = |codes: Range<u8>, cuts: [usize; 4]| typed::Layout {
+        members: (0..samples.len()).filter(|i| codes.contains(&samples.get(*i).head[0])).collect(),
+        spans: Cuts::at(cuts).fields(8).collect(),
+    };
+    let layouts =
+        [layout(1..3, [1, 2, 4, 6]), layout(3..4, [1, 2, 4, 5]), layout(4..5, [2, 4, 5, 6])];
+    let typed = typed::together(&samples, &layouts, 2, &Params::default());
+    assert_eq!(typed.len(), 2);
+    for fields in typed {
+        let kinds = kinds(&fields);
         assert_eq!(kinds[..3], [Kind::Opcode, Kind::Constant, Kind::Length { add: 8 }]);
     }
 }
@@ -306,7 +396,7 @@ fn too_little_says_nothing() {
         assert_eq!(kinds(&fields), [Kind::Unidentified; 2]);
         assert!(infer(&empty, &[], &[], &params).is_empty());
     }
-    assert!(typed::layouts(&empty, &[], &params).is_empty());
+    assert!(typed::together(&empty, &[], 0, &params).is_empty());
     assert!(refine(&empty, &[], &[], &params).is_empty());
     let one = made(1, 1, 1, Transport::Udp, |rng, _| rng.bytes(16));
     let fields = typed::infer(&one, &[0], &[0..4, 4..16, 16..60, 60..64], &params);
@@ -364,10 +454,17 @@ mod anything {
             prop_assert_eq!(refined.last().map(|s| s.end), Some(16));
             prop_assert!(refined.windows(2).all(|pair| pair[0].end == pair[1].start));
             let cuts: Vec<Cuts> = cuts.iter().map(cut).take(samples.len()).collect();
-            let layouts = typed::layouts(&samples, &cuts, &params);
-            let mut members: Vec<usize> = layouts.into_iter().flat_map(|l| l.members).collect();
-            members.sort_unstable();
-            prop_assert_eq!(members, all);
+            let layouts: Vec<typed::Layout> = (0..3)
+                .map(|part| typed::Layout {
+                    members: (0..samples.len()).filter(|index| index % 3 == part).collect(),
+                    spans: cuts.get(part).copied().unwrap_or_default().fields(16).collect(),
+                })
+                .collect();
+            let typed = typed::together(&samples, &layouts, 3, &params);
+            for (layout, fields) in layouts.iter().zip(typed) {
+                let spans: Vec<_> = fields.into_iter().map(|field| field.span).collect();
+                prop_assert_eq!(&spans, &layout.spans);
+            }
             let messages = ottoscope_infer::messages::by_segmentation(&samples, &cuts, &params);
             prop_assert_eq!(messages.of_packet.len(), samples.len());
         }

@@ -85,8 +85,11 @@ impl Echo {
         // Freshness of what answers: a value constant in its flow is repeated as well.
         let moving = self.neighbours == 0 || 2 * self.same < self.neighbours;
         let few = self.repeats[answering] < 4 || spread.entropy < 0.6;
-        if few || share < 0.6 || fresh < 0.6 || !moving {
+        if few || !moving {
             return None;
+        }
+        if share < 0.6 || fresh < 0.6 {
+            return self.both_ways();
         }
         let direction = if answering == 1 { Direction::Up } else { Direction::Down };
         let evidence = format!(
@@ -99,6 +102,23 @@ impl Echo {
         );
         let bits = 2.0 * self.repeats[answering] as f64;
         Some(Finding::new(Kind::Transaction, bits, 0.5 + share * fresh / 2.0, evidence))
+    }
+
+    /// The same where both sides ask: what is not new on one is a repeat of the other.
+    fn both_ways(&self) -> Option<Finding> {
+        let messages: usize = self.messages.iter().sum();
+        let (repeats, fresh) =
+            (self.repeats.iter().sum::<usize>(), self.fresh.iter().sum::<usize>());
+        let told = repeats + fresh;
+        if 10 * told < 9 * messages || 3 * repeats < messages || 3 * fresh < messages {
+            return None;
+        }
+        let evidence = format!(
+            "{repeats} of {messages} messages repeat a value from the other side, {fresh} have a \
+             new one"
+        );
+        let share = told as f64 / messages as f64;
+        Some(Finding::new(Kind::Transaction, 2.0 * repeats as f64, share, evidence))
     }
 }
 
@@ -149,7 +169,9 @@ pub(crate) fn mark(
         return Some(Finding::new(Kind::RequestResponse, sided as f64, share, evidence));
     }
     let one_way = 2 * sided < column.len();
-    if (one_way || share >= 0.65)
+    // Where both sides ask, the answer comes next.
+    let strict = 10 * runs.turns >= 9 * runs.pairs && runs.pairs >= 16;
+    if (one_way || share >= 0.65 || strict)
         && runs.pairs >= 6
         && runs.longest <= params.request_response_run
         && 2 * runs.turns > runs.pairs

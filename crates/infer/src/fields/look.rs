@@ -7,6 +7,34 @@ use super::table::{Column, Spread, Table};
 /// Rows whose bytes are looked at, evenly over all: shares within a per cent.
 const LOOKED: usize = 8192;
 
+/// Fewest messages in which a single byte that is always a digit is a digit.
+const DIGITS: usize = 20;
+/// Smallest share of messages that agree.
+const NEARLY_ALL: f64 = 0.98;
+
+/// Looks for numbers written in digits, as texts do: read as binary they count or run with lengths
+/// by accident. A binary number does not keep to digits for long.
+pub(crate) fn digits(table: &Table<'_>, column: &Column, spread: &Spread) -> Option<Finding> {
+    let (mut rows, mut told) = (0, 0);
+    for head in heads(table, column) {
+        let mut bytes = head[column.span.clone()].iter();
+        rows += 1;
+        told += usize::from(bytes.all(|byte| byte.is_ascii_digit() || b" .:-/\r\n".contains(byte)));
+    }
+    let share = told as f64 / rows.max(1) as f64;
+    if spread.distinct < 3 || rows * column.width() < DIGITS || share < NEARLY_ALL {
+        return None;
+    }
+    let evidence = format!(
+        "digits in {:.1} % of {} messages, {} values",
+        percent(told, rows),
+        column.len(),
+        spread.distinct
+    );
+    let bits = 4.0 * (rows * column.width()) as f64;
+    Some(Finding::new(Kind::Text, bits, share, evidence))
+}
+
 /// Looks for printable text. Few words without anything else are a code.
 pub(crate) fn text(table: &Table<'_>, column: &Column, spread: &Spread) -> Option<Finding> {
     let (mut rows, mut plain, mut words) = (0, 0, 0);

@@ -12,11 +12,14 @@ pub mod paper;
 mod place;
 pub mod refine;
 mod table;
+mod trim;
 pub mod typed;
 
 use std::ops::Range;
 
 use ottoscope_flow::Direction;
+
+use crate::samples::Samples;
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,4 +98,12 @@ impl Kind {
             Kind::Unidentified => "unknown",
         }
     }
+}
+
+/// Whether the samples in `members` that reach over a span have one value there: where several
+/// layouts are typed together, a field may name them and be the same in each.
+pub(crate) fn has_one_value(samples: &Samples, members: &[usize], span: &Range<usize>) -> bool {
+    let mut values = members.iter().filter_map(|&index| samples.get(index).head.get(span.clone()));
+    let first = values.next();
+    first.is_some() && values.all(|value| Some(value) == first)
 }

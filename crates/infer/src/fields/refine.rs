@@ -1,18 +1,21 @@
 //! Spans merged or split where the typed reading of the whole, or of a part, is the better one.
 //!
 //! Merged: a counter, length or date cut in two; a command whose upper bytes move with it; an id
-//! whose parts both come back. Split: a number that stands beside other bytes in one span. What
-//! only looks as good either way stays as it is.
+//! whose parts both come back; zeros that are the upper bytes of the number beside them. Split: a
+//! number that stands beside other bytes in one span, constants before what nobody can read. The flow's own address and the capture's
+//! date are found wherever they stand. What only looks as good either way stays as it is.
 
 use std::ops::Range;
 
 use super::finding::Finding;
 use super::table::Table;
 use super::typed::Reading;
-use super::{Kind, command};
+use super::{Kind, clock, command, place, trim};
 use crate::params::Params;
 use crate::samples::Samples;
 
+/// Confidence from which a reading decides where a field is.
+const SURE: f32 = 0.7;
 /// Longest number.
 const WIDEST: usize = 8;
 
@@ -30,7 +33,11 @@ pub fn refine(
     let stride = spans.iter().map(|span| span.end).max().unwrap_or(0);
     let table = Table::new(samples, &some(samples, members), stride);
     let part = |span: Range<usize>| Part::of(&table, span, params);
-    let mut parts: Vec<Part> = spans.iter().cloned().map(part).collect();
+    let mut spans = spans.to_vec();
+    for certain in certain(&table, stride) {
+        hold(&mut spans, &certain);
+    }
+    let mut parts: Vec<Part> = spans.into_iter().map(part).collect();
     let mut at = 0;
     while at < parts.len() {
         if let Some(halves) = split(&table, &parts[at], params) {
@@ -38,9 +45,12 @@ pub fn refine(
         }
         at += 1;
     }
+    let parts = parts.into_iter().flat_map(|part| trimmed(&table, part, params));
+    let mut parts: Vec<Part> = parts.collect();
+    let little = is_little(&parts);
     let mut at = 0;
     while at + 1 < parts.len() {
-        match merged(&table, &parts[at], &parts[at + 1], params) {
+        match merged(&table, &parts[at], &parts[at + 1], little, params) {
             Some(whole) => {
                 parts.splice(at..at + 2, [whole]);
                 at = at.saturating_sub(1);
@@ -48,7 +58,71 @@ pub fn refine(
             None => at += 1,
         }
     }
-    parts.into_iter().map(|part| part.span).collect()
+    let spans = parts.into_iter().flat_map(|part| {
+        let end = match part.kind {
+            Kind::Payload | Kind::Unidentified => trim::constants_end(&table, &part.span),
+            _ => part.span.end,
+        };
+        [part.span.start..end, end..part.span.end].into_iter().filter(|span| !span.is_empty())
+    });
+    spans.collect()
+}
+
+/// Makes `field` one of the spans.
+pub(crate) fn hold(spans: &mut Vec<Range<usize>>, field: &Range<usize>) {
+    if spans.contains(field) {
+        return;
+    }
+    let mut cut: Vec<Range<usize>> = Vec::with_capacity(spans.len() + 2);
+    for span in spans.drain(..) {
+        let (before, after) =
+            (span.start..span.end.min(field.start), span.start.max(field.end)..span.end);
+        cut.extend([before, after].into_iter().filter(|part| part.start < part.end));
+    }
+    cut.push(field.clone());
+    cut.sort_by_key(|span| span.start);
+    *spans = cut;
+}
+
+/// Spans below `end` with what chance does not put there: the capture's date, the flow's own
+/// address.
+fn certain(table: &Table<'_>, end: usize) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for width in [8, 4] {
+        for start in 0..=end.saturating_sub(width) {
+            let span = start..start + width;
+            if found.iter().any(|other| other.start < span.end && span.start < other.end) {
+                continue;
+            }
+            let column = table.column(&span);
+            let spread = column.spread();
+            let swapped = column.swapped();
+            let told = place::address(table, &column, &spread)
+                .or_else(|| clock::dated(table, &column, Some(&swapped), &spread));
+            if told.is_some_and(|told| told.confidence() >= SURE) {
+                found.push(span);
+            }
+        }
+    }
+    found
+}
+
+/// A counter apart from bytes behind it that are not its own.
+fn trimmed(table: &Table<'_>, part: Part, params: &Params) -> Vec<Part> {
+    let span = part.span.clone();
+    let counter = part.kind == Kind::Sequence && !part.little && span.len() <= WIDEST;
+    let end = if counter { trim::counter_end(table, &span) } else { span.end };
+    if end == span.end {
+        return vec![part];
+    }
+    vec![Part::of(table, span.start..end, params), Part::of(table, end..span.end, params)]
+}
+
+/// Whether the numbers whose order of bytes can be told are little-endian.
+fn is_little(parts: &[Part]) -> bool {
+    let told = parts.iter().filter(|part| part.is_number() && part.wide);
+    let (little, big): (Vec<&Part>, Vec<&Part>) = told.partition(|part| part.little);
+    little.len() > big.len()
 }
 
 /// The members of the first flows, [`LOOKED`], or up to as many again of the last of them.
@@ -85,6 +159,9 @@ struct Part {
     third: usize,
     /// All its values are zero.
     zero: bool,
+    /// Read little-endian, and whether more than one of its bytes varies.
+    little: bool,
+    wide: bool,
 }
 
 impl Part {
@@ -98,6 +175,9 @@ impl Part {
             distinct: reading.spread.distinct,
             third: reading.spread.common.get(2).map_or(0, |(_, count)| *count),
             zero: reading.spread.range == (0, 0),
+            little: finding.is_some_and(|finding| finding.little),
+            wide: (0..8).filter(|byte| reading.spread.varying >> (8 * byte) & 0xff != 0).count()
+                > 1,
         }
     }
 
@@ -105,11 +185,17 @@ impl Part {
     fn is_number(&self) -> bool {
         let number = [Kind::Sequence, Kind::Timestamp].contains(&self.kind)
             || matches!(self.kind, Kind::Length { .. });
-        number && self.confidence >= 0.7
+        number && self.confidence >= SURE
     }
 }
 
-fn merged(table: &Table<'_>, left: &Part, right: &Part, params: &Params) -> Option<Part> {
+fn merged(
+    table: &Table<'_>,
+    left: &Part,
+    right: &Part,
+    little: bool,
+    params: &Params,
+) -> Option<Part> {
     let span = left.span.start..right.span.end;
     if left.span.end != right.span.start || span.len() > WIDEST {
         return None;
@@ -135,19 +221,18 @@ fn merged(table: &Table<'_>, left: &Part, right: &Part, params: &Params) -> Opti
                 return Some(whole);
             }
         }
-        let leading = left.zero && right.is_number() && span.start % 2 == 0;
         // A length or date that neither part is.
         let neither = left.distinct > 1 && right.distinct > 1;
-        if leading || neither && number(left).is_none() && number(right).is_none() {
+        if neither && number(left).is_none() && number(right).is_none() {
             let whole = whole();
-            let told = match whole.kind {
-                Kind::Sequence => leading,
-                _ => whole.is_number(),
-            };
-            if told {
+            if whole.is_number() && whole.kind != Kind::Sequence {
                 return Some(whole);
             }
         }
+    }
+    let (upper, lower) = if little { (right, left) } else { (left, right) };
+    if upper.zero && lower.is_number() && takes_zeros(&span, lower.kind) {
+        return Some(whole()).filter(Part::is_number);
     }
     if span.len() > 4 || left.is_number() || right.is_number() {
         return None;
@@ -156,6 +241,14 @@ fn merged(table: &Table<'_>, left: &Part, right: &Part, params: &Params) -> Opti
     let offset = command::in_table(table, &span)?;
     let (upper, lower) = if offset.little { (right, left) } else { (left, right) };
     (upper.third >= 3 && lower.distinct > 2 && offset.commands >= 3).then(whole)
+}
+
+/// Whether zeros beside a number are its upper bytes, as far as known headers tell. Before counters
+/// they are, of four bytes at most. Before lengths they are where a number as wide would stand, at
+/// a multiple of its width (27 of 33), and a field of their own about as often where it would not.
+fn takes_zeros(span: &Range<usize>, kind: Kind) -> bool {
+    let aligned = [2, 4, 8].contains(&span.len()) && span.start.is_multiple_of(span.len());
+    aligned || kind == Kind::Sequence && span.len() <= 4
 }
 
 /// Whether the upper part steps when, and only when, the lower one runs over.

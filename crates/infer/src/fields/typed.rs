@@ -13,9 +13,9 @@ use super::finding::Finding;
 use super::table::{Column, Spread, Table};
 use super::{Field, Kind, clock, code, counter, length, look, place};
 use crate::params::Params;
-use crate::samples::{Cuts, Samples};
+use crate::samples::Samples;
 
-/// Types fields by all that is known of the samples in `members`.
+/// Types the fields of messages of one layout.
 ///
 /// `spans` rise and don't overlap; members too short for a span say nothing about it.
 pub fn infer(
@@ -24,68 +24,65 @@ pub fn infer(
     spans: &[Range<usize>],
     params: &Params,
 ) -> Vec<Field> {
-    let stride = spans.iter().map(|span| span.end).max().unwrap_or(0);
-    let table = Table::new(samples, members, stride);
-    let reading = |span| Reading::of(&table, table.column(span), params);
-    fields(&table, spans.iter().map(reading).collect(), params)
+    let layout = Layout { members: members.to_vec(), spans: spans.to_vec() };
+    together(samples, std::slice::from_ref(&layout), 1, params).pop().unwrap_or_default()
 }
 
-/// The fields of one layout.
-#[derive(Debug, Clone, PartialEq)]
+/// Messages that have the same fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// Indices of the samples that have it.
+    /// Indices of the samples that have it; in no other layout.
     pub members: Vec<usize>,
-    /// Its fields by rising offset.
-    pub fields: Vec<Field>,
+    /// Where its fields are: they rise and don't overlap.
+    pub spans: Vec<Range<usize>>,
 }
 
-/// Types the fields of a whole segmentation: samples cut alike, up to
-/// [`Params::payload_bytes`], have one layout.
+/// Types the fields of the first `typed` layouts by what all of them show.
 ///
 /// Where the messages of one layout are too alike to tell what a field is (a length that is
 /// always the same, the opcode that the layout hangs on), all messages that have this field, in
-/// whatever layout, are asked. Layouts come by falling number of members.
-pub fn layouts(samples: &Samples, cuts: &[Cuts], params: &Params) -> Vec<Layout> {
-    let mut groups: HashMap<(Cuts, usize), Vec<usize>> = HashMap::new();
-    for (index, (sample, cuts)) in samples.iter().zip(cuts).enumerate() {
-        let end = sample.head.len().min(params.payload_bytes);
-        groups.entry((cuts.within(end), end)).or_default().push(index);
-    }
-    let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_unstable_by(|a, b| (b.1.len(), a.0).cmp(&(a.1.len(), b.0)));
-    let mut group_of = vec![0u32; samples.len()];
-    let mut having: HashMap<Range<usize>, (Vec<bool>, usize)> = HashMap::new();
-    for (number, ((cuts, end), members)) in groups.iter().enumerate() {
-        for member in members {
-            group_of[*member] = number as u32;
+/// whatever layout, are asked.
+pub fn together(
+    samples: &Samples,
+    layouts: &[Layout],
+    typed: usize,
+    params: &Params,
+) -> Vec<Vec<Field>> {
+    let mut layout_of = vec![u32::MAX; samples.len()];
+    let mut having: HashMap<&Range<usize>, (Vec<bool>, usize)> = HashMap::new();
+    let mut stride = 0;
+    for (number, layout) in layouts.iter().enumerate() {
+        for member in &layout.members {
+            layout_of[*member] = number as u32;
         }
-        for span in cuts.fields(*end) {
-            let (has, count) = having.entry(span).or_insert_with(|| (vec![false; groups.len()], 0));
+        for span in &layout.spans {
+            let (has, count) =
+                having.entry(span).or_insert_with(|| (vec![false; layouts.len()], 0));
             has[number] = true;
-            *count += members.len();
+            *count += layout.members.len();
+            stride = stride.max(span.end);
         }
     }
-    let everyone: Vec<usize> = (0..samples.len().min(cuts.len())).collect();
-    let whole = Table::new(samples, &everyone, params.payload_bytes);
-    let mut pooled: HashMap<Range<usize>, Reading> = HashMap::new();
-    let mut out = Vec::with_capacity(groups.len());
-    for ((cuts, end), members) in groups {
-        let table = Table::new(samples, &members, end);
-        let spans: Vec<_> = cuts.fields(end).collect();
-        let readings = spans.iter().map(|span| {
+    let everyone: Vec<usize> =
+        (0..samples.len()).filter(|index| layout_of[*index] != u32::MAX).collect();
+    let whole = (layouts.len() > 1).then(|| Table::new(samples, &everyone, stride));
+    let mut pooled: HashMap<&Range<usize>, Reading> = HashMap::new();
+    let mut out = Vec::with_capacity(typed);
+    for layout in layouts.iter().take(typed) {
+        let table = Table::new(samples, &layout.members, stride);
+        let readings = layout.spans.iter().map(|span| {
             let own = Reading::of(&table, table.column(span), params);
-            let Some((has, count)) = having.get(span) else { return own };
-            if *count == members.len() {
+            let (Some((has, count)), Some(whole)) = (having.get(span), &whole) else { return own };
+            if *count == layout.members.len() {
                 return own;
             }
-            let all = pooled.entry(span.clone()).or_insert_with(|| {
-                let keep = |sample: usize| has[group_of[sample] as usize];
-                Reading::of(&whole, whole.column_of(span, keep), params)
+            let all = pooled.entry(span).or_insert_with(|| {
+                let keep = |sample: usize| has[layout_of[sample] as usize];
+                Reading::of(whole, whole.column_of(span, keep), params)
             });
             own.or(all, &table)
         });
-        let fields = fields(&table, readings.collect(), params);
-        out.push(Layout { members, fields });
+        out.push(fields(&table, readings.collect(), params));
     }
     out
 }
@@ -145,7 +142,7 @@ impl Reading {
         let better = match &self.finding {
             None => true,
             Some(own) if relation(own) == relation(wide) => {
-                own.kind != Kind::Constant && wide.confidence() > own.confidence()
+                own.kind != Kind::Constant && wide.confidence() >= own.confidence()
             }
             Some(own) => relation(wide) > relation(own),
         };
@@ -237,7 +234,8 @@ fn best(table: &Table<'_>, column: &Column, spread: &Spread, params: &Params) ->
     let swapped = swapped.as_ref();
     let echo = Echo::of(table, column);
     let counter = || counter::find(table, column, swapped, spread);
-    told(length::find(table, column, swapped, spread, params))
+    told(look::digits(table, column, spread))
+        .or_else(|| told(length::find(table, column, swapped, spread, params)))
         .or_else(|| told(place::address(table, column, spread)))
         .or_else(|| told(clock::dated(table, column, swapped, spread)))
         .or_else(|| {
@@ -257,6 +255,9 @@ fn best(table: &Table<'_>, column: &Column, spread: &Spread, params: &Params) ->
             told(clock::steady(table, column, swapped, spread)).or_else(counter)
         })
         .or_else(|| told(echo.transaction(spread)))
+        .or_else(|| {
+            told(echo::mark(table, column, spread, params).filter(|_| spread.distinct == 2))
+        })
         .or_else(|| told(look::text(table, column, spread)))
         .or_else(|| told(place::session(table, column, spread, &echo)))
         .or_else(|| told(nearly_constant(column, spread)))

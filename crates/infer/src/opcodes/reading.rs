@@ -6,7 +6,7 @@ use ottoscope_flow::signature::number;
 
 use super::Event;
 use crate::fields::command::response_offset;
-use crate::fields::{Field, Kind};
+use crate::fields::{Field, Kind, has_one_value};
 use crate::samples::Samples;
 
 /// How opcodes are read off messages.
@@ -26,6 +26,7 @@ impl Reading {
     /// From typed fields of the samples in `members`; `None` without an opcode.
     pub fn new(samples: &Samples, members: &[usize], fields: &[Field]) -> Option<Reading> {
         let opcodes = fields.iter().filter(|f| f.kind == Kind::Opcode && f.span.len() <= 8);
+        let opcodes = opcodes.filter(|field| !has_one_value(samples, members, &field.span));
         // What has two values only is a mark or a version sooner than what names tasks.
         let several = |field: &Field| {
             let mut seen: Vec<&[u8]> = Vec::with_capacity(3);

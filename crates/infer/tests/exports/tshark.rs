@@ -1,103 +1,10 @@
-//! Exports to Wireshark, run by the real tshark; skipped with a line where there is none.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // tests
+//! Wireshark's dissectors in tshark.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ottoscope_flow::wire::LinkType;
-use ottoscope_flow::wire::build::pcap::{PcapWriter, Resolution};
-use ottoscope_flow::wire::build::{Ethernet, Ip, Segment};
-use ottoscope_flow::{Field, FieldKind, Signature, Transport};
-use ottoscope_infer::export::{Format, Layout, write};
+use ottoscope_infer::export::{Format, Layout};
 
-fn field(offset: usize, len: usize, kind: FieldKind) -> Field {
-    Field { offset, len, kind }
-}
-
-fn layout(id: &str, transport: Transport, ports: Vec<u16>, fields: Vec<Field>) -> Layout {
-    Layout {
-        app: "WeChat".to_owned(),
-        signature: Signature {
-            id: id.into(),
-            transport,
-            ports,
-            direction: None,
-            lengths: None,
-            fields,
-            min_messages: 1,
-            every_packet: false,
-        },
-        names: Vec::new(),
-        opcodes: vec![(6, "heart\"beat\\".to_owned()), (9, "send picture".to_owned())],
-        about: "for a test\nos.exit(1)".to_owned(),
-        source: String::new(),
-    }
-}
-
-fn wechat(ports: Vec<u16>) -> Layout {
-    let fields = vec![
-        field(0, 4, FieldKind::Length { little: false, add: 0 }),
-        field(4, 4, FieldKind::Constant(vec![[0, 0x10, 0, 1].into()])),
-        field(
-            8,
-            2,
-            FieldKind::RequestResponse { request: [0, 0].into(), response: [0x3b, 0x9a].into() },
-        ),
-        field(10, 2, FieldKind::Opcode { little: false, response_offset: 0xca00, values: vec![] }),
-        field(12, 4, FieldKind::Sequence { little: false }),
-    ];
-    layout("wechat/w-tcp", Transport::Tcp, ports, fields)
-}
-
-fn message(command: u32, sequence: u32, body: usize) -> Vec<u8> {
-    let mut out = Vec::new();
-    for number in [16 + body as u32, 0x0010_0001, command, sequence] {
-        out.extend(number.to_be_bytes());
-    }
-    out.resize(16 + body, 0xee);
-    out
-}
-
-/// Payloads of one flow; true goes up.
-fn capture(path: &Path, transport: Transport, port: u16, payloads: &[(bool, &[u8])]) {
-    let mut file =
-        PcapWriter::new(fs::File::create(path).unwrap(), LinkType::ETHERNET, Resolution::Micro)
-            .unwrap();
-    let (client, server) = ([192, 0, 2, 1].into(), [203, 0, 113, 2].into());
-    let mut next = [1, 1];
-    for (index, (up, payload)) in payloads.iter().enumerate() {
-        let mut frame = Vec::new();
-        let ip = if *up { Ip::new(client, server) } else { Ip::new(server, client) };
-        let (from, to) = if *up { (50_000, port) } else { (port, 50_000) };
-        Ethernet::default().write(&mut frame, |out| {
-            if transport == Transport::Udp {
-                ip.udp(out, from, to, |out| out.extend_from_slice(payload));
-                return;
-            }
-            let (seq, ack) = (next[usize::from(*up)], next[usize::from(!*up)]);
-            let segment = Segment {
-                source_port: from,
-                destination_port: to,
-                seq,
-                ack,
-                flags: 0x18,
-                window: 8192,
-                options: &[],
-            };
-            ip.tcp(out, &segment, |out| out.extend_from_slice(payload));
-        });
-        next[usize::from(*up)] += payload.len() as u32;
-        file.record(index as i64 * 1_000_000, frame.len() as u32, &frame).unwrap();
-    }
-    file.finish().unwrap();
-}
-
-fn folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
+use crate::made::{capture, datagrams, exported, folder, message, wechat};
 
 /// One line a frame with the fields asked for, several values joined by commas; `None` without
 /// tshark.
@@ -109,10 +16,7 @@ fn decoded(
     fields: &[&str],
 ) -> Option<Vec<String>> {
     let folder = folder(name);
-    let (script, pcap) = (folder.join("layout.lua"), folder.join("flow.pcap"));
-    let mut text = String::new();
-    write(layout, Format::Wireshark, &mut text).unwrap();
-    fs::write(&script, text).unwrap();
+    let (script, pcap) = (exported(&folder, layout, Format::Wireshark), folder.join("flow.pcap"));
     capture(&pcap, layout.signature.transport, port, payloads);
     let mut command = Command::new("tshark");
     command.args(["-n", "-X"]).arg(format!("lua_script:{}", script.display()));
@@ -196,12 +100,7 @@ fn other_traffic_is_left_alone() {
 
 #[test]
 fn datagrams_with_little_endian_numbers() {
-    let fields = vec![
-        field(0, 1, FieldKind::Constant(vec![[0x15].into(), [0x16].into()])),
-        field(2, 3, FieldKind::Length { little: true, add: 5 }),
-        field(5, 6, FieldKind::Opcode { little: true, response_offset: 0, values: vec![] }),
-    ];
-    let layout = layout("odd-app/d", Transport::Udp, vec![], fields);
+    let layout = datagrams();
     let good = [0x16, 0xaa, 8, 0, 0, 9, 0, 0, 0, 0, 0, 0xbb, 0xcc];
     let wrong_length = [0x16, 0xaa, 9, 0, 0, 9, 0, 0, 0, 0, 0, 0xbb, 0xcc];
     let wrong_type = [0x17, 0xaa, 8, 0, 0, 9, 0, 0, 0, 0, 0, 0xbb, 0xcc];
