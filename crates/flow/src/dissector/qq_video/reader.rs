@@ -328,7 +328,7 @@ pub(in crate::dissector) fn may_be_datagram(bytes: &[u8]) -> bool {
     }
     let Ok(packet) = Packet::datagram(bytes) else { return false };
     match packet.content() {
-        Some(content) => content.rtp.ssrc != 0 && !(64..96).contains(&content.rtp.payload_type),
+        Some(content) => content.rtp.ssrc != 0 && !(72..=76).contains(&content.rtp.payload_type),
         None => packet
             .inner()
             .is_some_and(|inner| inner.flag == VIDEO_FLAG && inner.media != media::SIP),

@@ -56,7 +56,7 @@ impl Mark {
                 let ssrc = word(8);
                 let plausible = first & 0xcf == 0x80 && ssrc != 0;
                 let kind = second & 0x7f;
-                (plausible && !(64..96).contains(&kind))
+                (plausible && !(72..=76).contains(&kind))
                     .then(|| mark(kind, ssrc, u16::from_be_bytes([s0, s1])))?
             }
             // RTCP's packet types; its messages have no number.
