@@ -161,8 +161,8 @@ fn warnings(report: &Report) -> Vec<String> {
     let [groups, largest] = report.groups;
     if largest * 10 > all {
         said.push(format!(
-            "one of {groups} groups holds {largest} of {all} samples: the test has another mix of \
-             classes than the whole, and its scores are a lower bound"
+            "one of {groups} groups holds {largest} of {all} samples: the score hangs on which groups \
+             are tested, look at its interval"
         ));
     }
     if report.masks.is_empty() {
