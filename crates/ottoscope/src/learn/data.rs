@@ -25,6 +25,20 @@ pub(crate) fn learned(error: LearnError) -> anyhow::Error {
             error.to_string(),
             "a weaker --rung needs less, and says less: random, flow, hosts, capture, time",
         ),
+        LearnError::File { .. } => hinted(
+            error.to_string(),
+            "samples are files of `learn samples`, or IDX images with their labels beside them",
+        ),
+        LearnError::Diverged { .. } => {
+            hinted(error.to_string(), "a tenth of the step often does: --rate 0.0001")
+        }
+        LearnError::EmptyClass { .. } => hinted(
+            error.to_string(),
+            "drop the class, or a weaker --rung gives each part some of it",
+        ),
+        LearnError::Io { .. } => {
+            hinted(error.to_string(), "is the folder there, and is there room on the disk?")
+        }
         _ => error.into(),
     }
 }

@@ -63,11 +63,7 @@ impl Trained {
             ));
         }
         let masks = self.card.recipe.masks().map_err(learned)?;
-        let (mut masked, _) = samples.masked(&masks);
-        for sample in masked.data.bytes.chunks_exact_mut(width) {
-            sample[left.min(width)..].fill(0);
-        }
-        Ok(masked)
+        Ok(samples.masked_to(&masks, left))
     }
 }
 
