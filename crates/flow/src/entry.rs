@@ -206,7 +206,7 @@ impl Entry {
 
     /// Notes whether its reader waits for bytes in front of others.
     pub(crate) fn set_hole(&mut self, hole: bool) {
-        self.flags = self.flags & !flag::HOLE | u32::from(hole) * flag::HOLE;
+        self.flags = (self.flags & !flag::HOLE) | (u32::from(hole) * flag::HOLE);
     }
 
     /// Reads some of each line of the core's cache that it lies in.
