@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ottoscope_wire::build::{Ethernet, Ip, Segment};
 use ottoscope_wire::packet::{Encapsulation, Packet, Tcp};
 use proptest::prelude::*;
 
@@ -271,6 +272,53 @@ fn tunnels_are_kept_by_direction() {
     );
     assert_eq!(tunnel.client_side, "172.16.0.1".parse::<IpAddr>().unwrap());
     assert_eq!(flow.vlan, Some(12));
+}
+
+/// An Ethernet frame of one of a few TCP flows.
+fn frame_of(flow: u8) -> Vec<u8> {
+    let ip = Ip::new([10, 0, 0, flow].into(), [192, 0, 2, 1].into());
+    let segment = Segment { source_port: 4000, destination_port: 443, ..Segment::default() };
+    let mut frame = Vec::new();
+    Ethernet::default().write(&mut frame, |out| ip.tcp(out, &segment, |out| out.extend(b"abcd")));
+    frame
+}
+
+proptest! {
+    /// Whether a worker is told that a packet is another's or finds it out changes no flow,
+    /// whatever the clock does: jumps only count once enough packets agree.
+    #[test]
+    fn packets_of_others_need_not_be_read(
+        sent in prop::collection::vec(
+            (0u8..6, prop::sample::select(vec![0i64, 0, 0, 0, 0, 0, 0, 1, 40, 5_000, -5_000])),
+            1..300,
+        ),
+    ) {
+        let config = Config { tcp_idle: Span::from_seconds(60), ..Config::default() };
+        let frames: Vec<Vec<u8>> = sent.iter().map(|&(flow, _)| frame_of(flow)).collect();
+        let shared = Shard { count: 2, ..Shard::single() };
+        for index in 0..2 {
+            let found = |told: bool| {
+                let mut engine = engine(&config, Shard { index, ..shared.clone() });
+                let mut second = 1_000_000;
+                let frames = sent.iter().zip(&frames).map(|((_, step), bytes)| {
+                    second += step;
+                    let owner = shared.owner(LinkType::ETHERNET, bytes);
+                    Frame {
+                        at: Timestamp::from_parts(second, 0),
+                        link: LinkType::ETHERNET,
+                        capture: 0,
+                        wire_len: bytes.len() as u32,
+                        bytes,
+                        elsewhere: told && owner != Some(index),
+                    }
+                });
+                let frames: Vec<_> = frames.collect();
+                engine.frames(frames).unwrap();
+                engine.finish().unwrap().0.flows
+            };
+            prop_assert_eq!(found(true), found(false));
+        }
+    }
 }
 
 fn any_sent() -> impl Strategy<Value = Sent> {
