@@ -112,6 +112,10 @@ pub(crate) struct RunArgs {
     /// Keep first payload bytes of every flow, for learning
     #[arg(long, value_name = "BYTES")]
     pub(crate) sample_bytes: Option<usize>,
+    /// Ask this model of `learn train` about every flow; what it says labels flows that nothing
+    /// else tells
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
     /// Stop after the tables and labels: no answers, no report
     #[arg(long)]
     pub(crate) no_report: bool,

@@ -22,8 +22,10 @@ use ottoscope_store::{
 use crate::cli::{ClientAddresses, RunArgs};
 use crate::clock;
 use crate::commands::label::labelled;
+use crate::commands::learn::predict::{WINDOW, ask_study, keeps_enough, may_ask_studies};
 use crate::hint::{hinted, stored};
 use crate::input;
+use crate::learn::model::{self, Trained};
 use crate::progress::{ReadingBar, say};
 
 /// Runs the verb.
@@ -37,13 +39,23 @@ pub(crate) fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCod
     // Captures first: a wrong path must not leave an empty study behind.
     let mut source = open_source(args, options)?;
     enough_memory(args)?;
-    let mut study = open_study(args)?;
+    let model = args.model.as_deref().map(model::open).transpose()?;
+    if let Some(model) = &model {
+        may_ask_studies(model)?;
+        for warning in &model.card.warnings {
+            say(format_args!("note on the model: {warning}"));
+        }
+    }
+    let mut study = open_study(args, model.as_ref())?;
     study.share_out(workers(args), args.memory).map_err(stored)?;
     let lock = study.lock().map_err(stored)?;
     prepare(args, &study, &lock)?;
     let (secret, warning) = study.secret().map_err(stored)?;
     if let Some(warning) = warning {
         say(format_args!("warning: {warning}"));
+    }
+    if let Some(model) = &model {
+        keeps_enough(&study, model)?;
     }
     let catalog = Arc::new(input::study_catalog(&study, &args.catalog)?);
     let signatures = input::signatures(&catalog)?;
@@ -55,6 +67,10 @@ pub(crate) fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCod
         .and_then(|stopped_by| {
             let config = LabelerConfig::default();
             let names = record.part_names(0);
+            if let Some(model) = &model {
+                let asked = ask_study(&study, &lock, &names, model, workers(args), WINDOW)?;
+                record.count("flows predicted", asked.asked);
+            }
             let summary = label(&study, &lock, &catalog, config, &names).map_err(stored)?;
             labelled(&mut record, &catalog, &summary);
             match stopped_by {
@@ -167,7 +183,7 @@ fn enough_memory(args: &RunArgs) -> anyhow::Result<()> {
     }
 }
 
-fn open_study(args: &RunArgs) -> anyhow::Result<Study> {
+fn open_study(args: &RunArgs, model: Option<&Trained>) -> anyhow::Result<Study> {
     let mut overrides: Vec<(&str, String)> = Vec::new();
     if let Some(how) = args.client_addresses {
         let how = match how {
@@ -182,7 +198,9 @@ fn open_study(args: &RunArgs) -> anyhow::Result<Study> {
         let list: Vec<String> = args.clients.iter().map(|c| format!("{c:?}")).collect();
         overrides.push(("input.clients", format!("[{}]", list.join(", "))));
     }
-    if let Some(bytes) = args.sample_bytes {
+    // A model must see as much of a flow as it learned from.
+    let asked = model.map(|model| model.card.recipe.width);
+    if let Some(bytes) = args.sample_bytes.max(asked) {
         overrides.push(("keep.sample-bytes", bytes.to_string()));
     }
     let overrides: Vec<(&str, &str)> = overrides.iter().map(|(k, v)| (*k, v.as_str())).collect();

@@ -99,6 +99,22 @@ fn from_captures_to_labels() {
     let best = "SELECT count(*) FROM labels a JOIN labels b ON a.flow = b.flow \
                 WHERE a.evidence = 'model' AND a.best AND b.evidence != 'model'";
     assert_eq!(number(&study, best), 0);
+    // The same in one command.
+    let again = at("again");
+    succeeds(&[
+        "run",
+        "--no-report",
+        both[0],
+        both[1],
+        "-o",
+        text(&again),
+        "--model",
+        text(&model),
+        "--client-addresses",
+        "keep",
+    ]);
+    let asked = "SELECT count(*) FROM predictions";
+    assert_eq!(number(&again, asked), number(&study, asked));
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod experiment;
 mod forge;
 mod idx;
 mod images;
-mod predict;
+pub(crate) mod predict;
 mod samples;
 mod train;
 

@@ -14,7 +14,9 @@ use ottoscope_learn::layers::{Layers, Layout};
 use ottoscope_learn::samples::Origin;
 use ottoscope_learn::score::best;
 use ottoscope_learn::{Dataset, Rows, Samples};
-use ottoscope_store::{Outcome, Run, Said, Sampled, Study, label, predict};
+use ottoscope_store::{
+    Outcome, PartNames, Predicted, Run, Said, Sampled, Study, StudyLock, label, predict,
+};
 
 use super::args::PredictArgs;
 use crate::clock;
@@ -27,6 +29,8 @@ use crate::progress::{ReadingBar, say};
 
 /// Units of captures that the model is asked about at once.
 const BATCH: usize = 1024;
+/// Answers a window of drift, where nobody says.
+pub(crate) const WINDOW: usize = 1000;
 
 /// Runs the verb.
 pub(super) fn run(args: &PredictArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -62,7 +66,7 @@ fn of_captures(
     let options = Options { stop: input::stop_flag(), progress: Arc::new(Progress::default()) };
     let inputs = input::inputs(&args.captures)?;
     let bar = ReadingBar::show(Arc::clone(&options.progress));
-    let mut asker = Asker::new(args, trained);
+    let mut asker = Asker::new(trained, args.threads, args.window);
     writeln!(out, "first,end_a,end_b,protocol,packets,class,probability,accepted")?;
     let mut waiting: Vec<Unit> = Vec::with_capacity(BATCH);
     let mut failed = None;
@@ -110,28 +114,9 @@ fn of_study(
     trained: &Trained,
     out: &mut dyn Write,
 ) -> anyhow::Result<ExitCode> {
-    let recipe = &trained.card.recipe;
-    let fits = (recipe.kind == "session", recipe.depth == "payload", recipe.protocol == "honest");
-    if fits != (true, true, true) {
-        return Err(hinted(
-            format!(
-                "the model learned from {}s of {} bytes by the {} protocol",
-                recipe.kind, recipe.depth, recipe.protocol
-            ),
-            "a study keeps sessions of layer 7: train on `learn samples --layers l7`",
-        ));
-    }
+    may_ask_studies(trained)?;
     let study = Study::open(study).map_err(stored)?;
-    let kept = study.config().keep.sample_bytes.0;
-    if kept < recipe.width as u64 {
-        return Err(hinted(
-            format!(
-                "the study keeps {kept} bytes of a flow, and the model looks at {}",
-                recipe.width
-            ),
-            format!("fill a study anew: `ottoscope run --sample-bytes {}`", recipe.width),
-        ));
-    }
+    keeps_enough(&study, trained)?;
     let catalog = Arc::new(input::study_catalog(&study, &args.catalog)?);
     let lock = study.lock().map_err(stored)?;
     let mut record = Run::begin(
@@ -144,27 +129,7 @@ fn of_study(
     )
     .map_err(stored)?;
     let names = record.part_names(0);
-    let mut asker = Asker::new(args, trained);
-    let mut failed = None;
-    let version = &trained.card.weights[..12.min(trained.card.weights.len())];
-    let counts = predict(&study, &lock, &names, [&trained.card.model, version], &mut |asked| {
-        let answers = of_flows(asked, recipe).and_then(|samples| asker.ask(&samples));
-        answers.unwrap_or_else(|error| {
-            failed.get_or_insert(error);
-            Vec::new()
-        })
-    })
-    .map_err(stored)?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    asker.finish();
-    if counts.asked == 0 {
-        return Err(hinted(
-            "no flow of the study has a sample",
-            format!("fill it with `ottoscope run --sample-bytes {}`", recipe.width),
-        ));
-    }
+    let counts = ask_study(&study, &lock, &names, trained, args.threads, args.window)?;
     writeln!(
         out,
         "{} of {} flows asked about, {} answers reach {:.4}",
@@ -180,6 +145,69 @@ fn of_study(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Fails where a model did not learn from what studies keep.
+pub(crate) fn may_ask_studies(trained: &Trained) -> anyhow::Result<()> {
+    let recipe = &trained.card.recipe;
+    let fits = (recipe.kind == "session", recipe.depth == "payload", recipe.protocol == "honest");
+    if fits == (true, true, true) {
+        return Ok(());
+    }
+    Err(hinted(
+        format!(
+            "the model learned from samples of kind {}, depth {}, by the {} protocol",
+            recipe.kind, recipe.depth, recipe.protocol
+        ),
+        "a study keeps sessions of layer 7: train on `learn samples --layers l7`",
+    ))
+}
+
+/// Fails where a study keeps fewer bytes of a flow than the model looks at.
+pub(crate) fn keeps_enough(study: &Study, trained: &Trained) -> anyhow::Result<()> {
+    let kept = study.config().keep.sample_bytes.0;
+    let width = trained.card.recipe.width;
+    if kept >= width as u64 {
+        return Ok(());
+    }
+    Err(hinted(
+        format!("the study keeps {kept} bytes of a flow, and the model looks at {width}"),
+        format!("fill a study anew: `ottoscope run --sample-bytes {width}`"),
+    ))
+}
+
+/// Asks a model about every flow of a study, and keeps what it says.
+pub(crate) fn ask_study(
+    study: &Study,
+    lock: &StudyLock,
+    names: &PartNames,
+    trained: &Trained,
+    threads: usize,
+    window: usize,
+) -> anyhow::Result<Predicted> {
+    let recipe = &trained.card.recipe;
+    let mut asker = Asker::new(trained, threads, window);
+    let mut failed = None;
+    let version = &trained.card.weights[..12.min(trained.card.weights.len())];
+    let counts = predict(study, lock, names, [&trained.card.model, version], &mut |asked| {
+        let answers = of_flows(asked, recipe).and_then(|samples| asker.ask(&samples));
+        answers.unwrap_or_else(|error| {
+            failed.get_or_insert(error);
+            Vec::new()
+        })
+    })
+    .map_err(stored)?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    asker.finish();
+    if counts.asked == 0 && counts.flows > 0 {
+        return Err(hinted(
+            "no flow of the study has a sample",
+            format!("fill it with `ottoscope run --sample-bytes {}`", recipe.width),
+        ));
+    }
+    Ok(counts)
+}
+
 /// Asks a model, and watches whether its certainty drifts.
 struct Asker<'a> {
     trained: &'a Trained,
@@ -188,10 +216,10 @@ struct Asker<'a> {
 }
 
 impl<'a> Asker<'a> {
-    fn new(args: &PredictArgs, trained: &'a Trained) -> Self {
+    fn new(trained: &'a Trained, threads: usize, window: usize) -> Self {
         let card = &trained.card;
-        let drift = Drift::new(card.certainty.clone(), card.threshold, args.window.max(1));
-        Asker { trained, drift, threads: args.threads.max(1) }
+        let drift = Drift::new(card.certainty.clone(), card.threshold, window.max(1));
+        Asker { trained, drift, threads: threads.max(1) }
     }
 
     fn ask(&mut self, samples: &Samples) -> anyhow::Result<Vec<Said>> {
