@@ -117,7 +117,8 @@ fn pictures_are_written_only_when_asked_for_and_for_nobody_else() {
         text.contains("calls extract") && text.contains("frames written as pictures")
     });
     assert_eq!(noted.count(), 1);
-    let ivf = found.iter().find(|name| name.ends_with(".ivf")).unwrap();
+    let ivf =
+        found.iter().find(|name| Path::new(name).extension().is_some_and(|e| e == "ivf")).unwrap();
     let bytes = std::fs::read(out.join(ivf)).unwrap();
     let intact: u64 = states(&made)
         .into_iter()
