@@ -141,8 +141,7 @@ impl Classifier for Ours {
         learned.table(validation, &mut table);
         let mut running = Running::new(table, row);
         let mut validated = |trees: &Trees| running.judge(trees, validation);
-        let always = COUNTED + have;
-        let (trees, epochs) = boost((&columns, always), train, how, &mut validated, watch)?;
+        let (trees, epochs) = boost((&columns, have), train, how, &mut validated, watch)?;
         *self = Ours { trees, ..learned };
         Ok(epochs)
     }
