@@ -34,6 +34,7 @@ pub fn dissectors(data: &[u8]) {
         transport,
         ports: (40001, port),
         every_packet: how & 1 == 1,
+        video_packets: how & 2 == 2,
         hellos: &mut Hellos::default(),
         messages: &mut |_, _, _, message| {
             message.body.fields().fields(&mut |_, value| {

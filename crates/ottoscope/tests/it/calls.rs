@@ -161,3 +161,41 @@ fn where_there_is_no_video_it_is_said() {
     let said = fails(&["calls", "show", "-s", text(&study), "7"]);
     assert!(said.contains("no flow 7"), "{said}");
 }
+
+/// What a browser says of a recovered video, where one is installed.
+#[test]
+fn the_webm_plays_in_chromium() {
+    let chromium = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
+        std::process::Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success())
+    });
+    let Some(chromium) = chromium else {
+        println!("no chromium: whether the WebM plays is not tested");
+        return;
+    };
+    let made = make("qq-video", "6");
+    let out = made.folder.path().join("out");
+    succeeds(&["calls", "extract", text(&made.capture), "-o", text(&out), "--webm"]);
+    let entries = std::fs::read_dir(&out).unwrap();
+    let names = entries.map(|e| e.unwrap().file_name().into_string().unwrap());
+    let webm = names.into_iter().find(|name| name.ends_with("webm")).unwrap();
+    let page = out.join("test.html");
+    let html = format!(
+        "<!doctype html><title>call</title><video muted preload='auto' src='{webm}#t=2'></video>\
+         <script>const v = document.querySelector('video'); const said = (what) => {{\
+         document.documentElement.dataset.said = what; }};\
+         v.onerror = () => said('error'); v.onloadeddata = () =>\
+         said([v.videoWidth, v.videoHeight, v.currentTime, v.duration > 3].join(' '));</script>"
+    );
+    std::fs::write(&page, html).unwrap();
+    let shown = std::process::Command::new(chromium)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--timeout=4000"])
+        .args(["--dump-dom", &format!("file://{}", text(&page))])
+        .output()
+        .unwrap();
+    let dom = String::from_utf8_lossy(&shown.stdout);
+    if dom.is_empty() {
+        println!("chromium shows nothing here: {}", String::from_utf8_lossy(&shown.stderr));
+        return;
+    }
+    assert!(dom.contains("data-said=\"320 240 2 true\""), "{dom}");
+}
