@@ -11,6 +11,7 @@ pub mod numbers;
 pub mod assembly;
 pub mod qq;
 pub mod quality;
+pub mod rtp_video;
 pub mod rtp_vp8;
 
 pub mod picture;

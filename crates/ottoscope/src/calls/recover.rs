@@ -8,9 +8,10 @@ use std::sync::atomic::Ordering;
 use ottoscope_flow::capture::{Options, Progress};
 use ottoscope_flow::dissector::qq_video;
 use ottoscope_flow::run::{RunError, feed_all};
-use ottoscope_flow::{Config, Engine, Flow, FlowId, Message, Shard, Sink};
+use ottoscope_flow::{Config, Engine, Flow, FlowId, Message, Segment, Shard, Sink};
 use ottoscope_media::extract::{self, ExtractError, Report};
 use ottoscope_media::qq::{self, Session, Stream};
+use ottoscope_media::rtp_video;
 use ottoscope_media::strip::Strip;
 use ottoscope_media::vp8::Limits;
 use ottoscope_media::{Extract, Frame};
@@ -61,7 +62,10 @@ pub(crate) fn recover(
         Some(study) => study.secret().map_err(stored)?.0.flow_key(),
         None => Config::default().flow_key,
     };
-    let config = Config { bins: false, video_packets: true, flow_key, ..Config::default() };
+    // QQ's video as the engine tells it; RTP packet by packet, since a stream's first frame is
+    // over before the engine calls it one.
+    let config =
+        Config { bins: false, video_packets: true, segments: true, flow_key, ..Config::default() };
     let options = Options { stop: input::stop_flag(), progress: Arc::new(Progress::default()) };
     let mut source = input::captures(&args.captures, options.clone())?;
     let bar = ReadingBar::show(Arc::clone(&options.progress));
@@ -77,6 +81,7 @@ pub(crate) fn recover(
         folder,
         wanted,
         open: HashMap::new(),
+        rtp: HashMap::new(),
         found: Vec::new(),
     };
     let mut engine = Engine::new(config, Arc::default(), Shard::single(), sink);
@@ -104,13 +109,19 @@ struct Recovery<'a> {
     options: qq::Options,
     folder: &'a Path,
     wanted: extract::Options,
-    open: HashMap<FlowId, Call>,
+    open: HashMap<FlowId, Call<Session>>,
+    rtp: HashMap<FlowId, Call<rtp_video::Session>>,
     found: Vec<Found>,
 }
 
+/// Datagrams of a flow that may bear RTP: version 2, and no STUN, DTLS or RTCP (RFC 7983).
+fn may_be_rtp(bytes: &[u8]) -> bool {
+    bytes.len() > 12 && matches!(bytes[0], 128..=191) && !(200..=207).contains(&bytes[1])
+}
+
 /// One flow.
-struct Call {
-    session: Session,
+struct Call<S> {
+    session: S,
     streams: HashMap<u32, Recovered>,
 }
 
@@ -143,6 +154,34 @@ impl Recovered {
     }
 }
 
+impl Recovery<'_> {
+    /// Takes a flow's last frames, and keeps what became of its streams.
+    fn end(
+        &mut self,
+        flow: &Flow,
+        score: f32,
+        mut open: HashMap<u32, Recovered>,
+        streams: Vec<Stream>,
+        frames: Vec<Frame>,
+    ) -> Result<(), ExtractError> {
+        for frame in frames {
+            let is_its = |stream: &&Stream| stream.number == frame.stream;
+            let Some(stream) = streams.iter().find(is_its) else { continue };
+            let fresh = || Recovered::new(flow.id, stream, self.folder, &self.wanted);
+            open.entry(frame.stream).or_insert_with(fresh).take(frame)?;
+        }
+        for stream in streams.into_iter().filter(Stream::is_video) {
+            let fresh = || Recovered::new(flow.id, &stream, self.folder, &self.wanted);
+            let kept = open.remove(&stream.number).unwrap_or_else(fresh);
+            let Recovered { frames, strip, files } = kept;
+            let report = files.map(Extract::finish).transpose()?;
+            let flow = flow.clone();
+            self.found.push(Found { flow, score, stream, frames, strip, report });
+        }
+        Ok(())
+    }
+}
+
 impl Sink for Recovery<'_> {
     type Error = ExtractError;
 
@@ -168,25 +207,41 @@ impl Sink for Recovery<'_> {
         Ok(())
     }
 
+    fn segment(&mut self, segment: &Segment<'_>) -> Result<(), ExtractError> {
+        let id = segment.flow.id;
+        let wanted = self.only.is_empty() || self.only.contains(&id);
+        let whole = segment.payload.len() == segment.len as usize;
+        if segment.sequence.is_some() || !wanted || !whole || !may_be_rtp(segment.payload) {
+            return Ok(());
+        }
+        let mut call = match self.rtp.remove(&id) {
+            Some(call) => call,
+            None if self.rtp.len() >= CALLS => return Ok(()),
+            None => Call { session: rtp_video::Session::default(), streams: HashMap::new() },
+        };
+        let mut frames = Vec::new();
+        let Segment { at, direction, payload, .. } = *segment;
+        call.session.datagram(at, direction, payload, &mut |frame| frames.push(frame));
+        for frame in frames {
+            let Some(stream) = call.session.stream(frame.stream) else { continue };
+            let fresh = || Recovered::new(id, stream, self.folder, &self.wanted);
+            call.streams.entry(frame.stream).or_insert_with(fresh).take(frame)?;
+        }
+        self.rtp.insert(id, call);
+        Ok(())
+    }
+
     fn flow(&mut self, flow: &Flow) -> Result<(), ExtractError> {
-        let Some(mut call) = self.open.remove(&flow.id) else { return Ok(()) };
+        if let Some(call) = self.rtp.remove(&flow.id) {
+            let mut frames = Vec::new();
+            let streams = call.session.finish(&mut |frame| frames.push(frame));
+            // A whole key frame with VP8's start code, and one that follows it: no chance.
+            self.end(flow, 1.0, call.streams, streams, frames)?;
+        }
+        let Some(call) = self.open.remove(&flow.id) else { return Ok(()) };
         let mut frames = Vec::new();
         let recovered = call.session.finish(&mut |frame| frames.push(frame));
         let Some(score) = recovered.accepted else { return Ok(()) };
-        for frame in frames {
-            let is_its = |stream: &&Stream| stream.number == frame.stream;
-            let Some(stream) = recovered.streams.iter().find(is_its) else { continue };
-            let fresh = || Recovered::new(flow.id, stream, self.folder, &self.wanted);
-            call.streams.entry(frame.stream).or_insert_with(fresh).take(frame)?;
-        }
-        for stream in recovered.streams.into_iter().filter(Stream::is_video) {
-            let fresh = || Recovered::new(flow.id, &stream, self.folder, &self.wanted);
-            let kept = call.streams.remove(&stream.number).unwrap_or_else(fresh);
-            let Recovered { frames, strip, files } = kept;
-            let report = files.map(Extract::finish).transpose()?;
-            let (flow, score) = (flow.clone(), score.value());
-            self.found.push(Found { flow, score, stream, frames, strip, report });
-        }
-        Ok(())
+        self.end(flow, score.value(), call.streams, recovered.streams, frames)
     }
 }

@@ -199,3 +199,40 @@ fn the_webm_plays_in_chromium() {
     }
     assert!(dom.contains("data-said=\"320 240 2 true\""), "{dom}");
 }
+
+/// A call between two WebRTC endpoints with the encryption left out, and the same of other codecs.
+#[test]
+fn vp8_of_a_real_call_is_found_and_other_codecs_are_not() {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
+    let root = std::env::var_os("OTTOSCOPE_CORPUS").map_or(PathBuf::from(default), PathBuf::from);
+    let captures = root.join("captures/other/video-rtp");
+    if !captures.is_dir() {
+        println!("skipped: no calls in RTP; set OTTOSCOPE_CORPUS to a folder that has some");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let capture = |codec: &str| captures.join(format!("str0m-{codec}.pcap"));
+    let out = folder.path().join("out");
+    succeeds(&[
+        "calls",
+        "extract",
+        text(&capture("vp8")),
+        "-o",
+        text(&out),
+        "--png",
+        "--every",
+        "10",
+    ]);
+    let streams = std::fs::read_to_string(out.join("streams.csv")).unwrap();
+    assert!(streams.contains(",rtp,") && streams.contains(",101,101,0,0,"), "{streams}");
+    let pictures = std::fs::read_dir(&out).unwrap();
+    let pictures = pictures.filter(|entry| {
+        let path = entry.as_ref().unwrap().path();
+        path.extension().is_some_and(|ending| ending == "png")
+    });
+    assert_eq!(pictures.count(), 11);
+    for codec in ["vp9", "h264"] {
+        let said = fails(&["calls", "extract", text(&capture(codec)), "-o", text(&out)]);
+        assert!(said.contains("no video was found"), "{said}");
+    }
+}

@@ -48,8 +48,8 @@ pub(super) fn run(args: &ExtractArgs, out: &mut dyn Write) -> anyhow::Result<Exi
 pub(super) fn nothing() -> anyhow::Error {
     hinted(
         "no video was found",
-        "what is known is QQ video of 2012 and 2013; `ottoscope dissect --flows` tells what else \
-         is there",
+        "what is known is QQ video of 2012 and 2013, and VP8 in RTP that is not encrypted; \
+         `ottoscope dissect --flows` tells what else is there",
     )
 }
 
