@@ -62,6 +62,9 @@ impl Forge {
 
     /// Forges one packet in place, wherever it lies in `bytes`.
     pub fn packet(&self, bytes: &mut [u8], layers: &Layers) {
+        // Headers may claim more than the packet has; what follows it is not its own.
+        let end = bytes.len().min(layers.end as usize);
+        let bytes = &mut bytes[..end];
         let [link, network, transport, payload] =
             [layers.link, layers.network, layers.transport, layers.payload].map(|at| at as usize);
         if self.addresses
