@@ -210,10 +210,10 @@ impl Convolution {
         }
     }
 
-    /// Calls `each` with every pooled place and the full places of its window, numbered. Windows
-    /// at the border are smaller.
+    /// Shows every pooled place and the full places of its window, numbered. Windows at the
+    /// border are smaller.
     #[inline(always)]
-    fn windows(&self, place: Place, mut each: impl FnMut(usize, usize, &[(u8, usize)])) {
+    fn windows(&self, place: Place, to: &mut impl Look) {
         let ((height, width), (rows, columns)) = (self.size, self.pooled());
         let up = (rows * self.pool.0 - height) / 2;
         let before = (columns * self.pool.1 - width) / 2;
@@ -237,11 +237,16 @@ impl Convolution {
                     let pooled = (panel * rows + row) * columns + column;
                     let at =
                         place.base + panel * place.panel + row * place.row + column * place.column;
-                    each(pooled * PANEL, at, &window[..len]);
+                    to.look(pooled * PANEL, at, &window[..len]);
                 }
             }
         }
     }
+}
+
+/// Whoever is shown windows. No closure, since [`Look::look`] must be inlined to be vectors.
+trait Look {
+    fn look(&mut self, chosen_at: usize, at: usize, window: &[(u8, usize)]);
 }
 
 struct Pool<'a> {
@@ -252,29 +257,34 @@ struct Pool<'a> {
     place: Place,
 }
 
+impl Look for Pool<'_> {
+    #[inline(always)]
+    fn look(&mut self, chosen_at: usize, at: usize, window: &[(u8, usize)]) {
+        let mut best = [0.0f32; PANEL];
+        let mut from = [u32::from(NOTHING); PANEL];
+        for &(number, full_at) in window {
+            let full = &self.full[full_at..full_at + PANEL];
+            for lane in 0..PANEL {
+                let more = full[lane] > best[lane];
+                best[lane] = if more { full[lane] } else { best[lane] };
+                from[lane] = if more { u32::from(number) } else { from[lane] };
+            }
+        }
+        self.output[at..at + PANEL].copy_from_slice(&best);
+        let chosen = &mut self.chosen[chosen_at..chosen_at + PANEL];
+        for lane in 0..PANEL {
+            chosen[lane] = from[lane] as u8;
+        }
+    }
+}
+
 impl Wide for Pool<'_> {
     type Out = ();
 
     #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        let Pool { shape, full, chosen, output, place } = self;
-        shape.windows(place, |pooled, at, window| {
-            let mut best = [0.0f32; PANEL];
-            let mut from = [u32::from(NOTHING); PANEL];
-            for &(number, full_at) in window {
-                let full = &full[full_at..full_at + PANEL];
-                for lane in 0..PANEL {
-                    let more = full[lane] > best[lane];
-                    best[lane] = if more { full[lane] } else { best[lane] };
-                    from[lane] = if more { u32::from(number) } else { from[lane] };
-                }
-            }
-            output[at..at + PANEL].copy_from_slice(&best);
-            let chosen = &mut chosen[pooled..pooled + PANEL];
-            for lane in 0..PANEL {
-                chosen[lane] = from[lane] as u8;
-            }
-        });
+    fn run<const FUSED: bool>(mut self) {
+        let (shape, place) = (*self.shape, self.place);
+        shape.windows(place, &mut self);
     }
 }
 
@@ -286,22 +296,27 @@ struct Unpool<'a> {
     place: Place,
 }
 
+impl Look for Unpool<'_> {
+    #[inline(always)]
+    fn look(&mut self, chosen_at: usize, at: usize, window: &[(u8, usize)]) {
+        let slope = &self.pooled[at..at + PANEL];
+        let chosen = &self.chosen[chosen_at..chosen_at + PANEL];
+        for &(number, full_at) in window {
+            let full = &mut self.full[full_at..full_at + PANEL];
+            for lane in 0..PANEL {
+                full[lane] = if chosen[lane] == number { slope[lane] } else { 0.0 };
+            }
+        }
+    }
+}
+
 impl Wide for Unpool<'_> {
     type Out = ();
 
     #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        let Unpool { shape, full, chosen, pooled, place } = self;
-        shape.windows(place, |pooled_at, at, window| {
-            let slope = &pooled[at..at + PANEL];
-            let chosen = &chosen[pooled_at..pooled_at + PANEL];
-            for &(number, full_at) in window {
-                let full = &mut full[full_at..full_at + PANEL];
-                for lane in 0..PANEL {
-                    full[lane] = if chosen[lane] == number { slope[lane] } else { 0.0 };
-                }
-            }
-        });
+    fn run<const FUSED: bool>(mut self) {
+        let (shape, place) = (*self.shape, self.place);
+        shape.windows(place, &mut self);
     }
 }
 
