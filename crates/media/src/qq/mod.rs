@@ -213,6 +213,8 @@ impl Core {
 }
 
 #[cfg(test)]
+mod engine_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
