@@ -6,9 +6,7 @@ use std::hint::black_box;
 use ottoscope_flow::{Direction, Timestamp};
 use ottoscope_media::FrameState;
 use ottoscope_media::qq::{Options, Session};
-use ottoscope_wire::qq_video::{
-    Case1, Content, Form, Head, Message, Packet, VIDEO_FLAG, media,
-};
+use ottoscope_wire::qq_video::{Case1, Content, Form, Head, Message, Packet, VIDEO_FLAG, media};
 use ottoscope_wire::{Fields, oicq, rtp, vp8};
 
 fn look(message: &(impl Fields + Display)) {
@@ -46,7 +44,9 @@ fn session(stream: bool, steps: &[u8]) {
     let mut take = |frame: ottoscope_media::Frame| {
         got += frame.data.len();
         frames += 1;
-        assert!(frame.fragments > 0 && (frame.state == FrameState::Intact) == frame.reason.is_none());
+        assert!(
+            frame.fragments > 0 && (frame.state == FrameState::Intact) == frame.reason.is_none()
+        );
         intact += usize::from(frame.state == FrameState::Intact);
     };
     let mut sender = Sender::default();
