@@ -218,6 +218,8 @@ impl Core {
 }
 
 #[cfg(test)]
+mod engine_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
