@@ -43,14 +43,14 @@ impl Sink for Told {
 }
 
 fn told(packets: &[(Timestamp, Vec<u8>)]) -> Told {
-    let config = Config { every_packet: true, ..Config::default() };
+    let config = Config { video_packets: true, ..Config::default() };
     let signatures = Arc::new(SignatureSet::default());
     let mut engine = Engine::new(config, signatures, Shard::single(), Told::default());
     for (at, bytes) in packets {
         let wire_len = bytes.len() as u32;
-        engine
-            .frame(&Captured { at: *at, link: LinkType::RAW, capture: 0, wire_len, bytes })
-            .unwrap();
+        let (at, link, capture) = (*at, LinkType::RAW, 0);
+        let frame = Captured { at, link, capture, wire_len, bytes, elsewhere: false };
+        engine.frames([frame]).unwrap();
     }
     engine.finish().unwrap().0
 }
