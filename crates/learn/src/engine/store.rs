@@ -1,6 +1,6 @@
 //! Files of tensors: written whole or not at all, read with distrust.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -71,7 +71,22 @@ pub(crate) fn write(
         })
         .collect::<Result<Vec<_>, LearnError>>()?;
     let bytes = safetensors::serialize(views, Some(said)).map_err(|e| wrong(e.to_string()))?;
-    put(path, &bytes)
+    put(path, &in_order(&bytes).ok_or_else(|| wrong("its header".to_owned()))?)
+}
+
+/// The same file with the keys of its header in order, so that equal tensors are equal files.
+fn in_order(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (size, rest) = bytes.split_first_chunk::<8>()?;
+    let (header, tensors) = rest.split_at_checked(u64::from_le_bytes(*size) as usize)?;
+    let keys: BTreeMap<String, BTreeMap<String, serde_json::Value>> =
+        serde_json::from_slice(header).ok()?;
+    let mut header = serde_json::to_vec(&keys).ok()?;
+    // Tensors begin at a multiple of eight.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut out = (header.len() as u64).to_le_bytes().to_vec();
+    out.append(&mut header);
+    out.extend_from_slice(tensors);
+    Some(out)
 }
 
 /// What every model's file says.
