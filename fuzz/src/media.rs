@@ -5,7 +5,7 @@ use std::io::Cursor;
 
 use ottoscope_flow::Timestamp;
 use ottoscope_media::ivf::Frames;
-use ottoscope_media::rtp_vp8::Assembler;
+use ottoscope_media::rtp_vp8::Depacketizer;
 use ottoscope_media::vp8::{Decoder, FrameDecoder, Limits};
 use ottoscope_media::{png, webm, y4m};
 use ottoscope_wire::rtp;
@@ -63,13 +63,14 @@ pub fn media_files(data: &[u8]) {
         payload.emit(&mut bytes);
         assert_eq!(Payload::parse(&bytes), Ok(payload));
     }
-    let mut assembler = Assembler::new(0);
+    let mut depacketizer = Depacketizer::new(0);
     let mut fragments = 0;
     for (index, piece) in pieces(data).enumerate() {
         let Ok(packet) = rtp::Packet::parse(piece) else { continue };
         let mut out = |frame: ottoscope_media::Frame| fragments += u64::from(frame.fragments);
-        let _ = assembler.push(Timestamp(index as i64), &packet, &mut out);
+        let _ = depacketizer.push(Timestamp(index as i64), &packet, &mut out);
     }
-    assembler.finish(&mut |frame| fragments += u64::from(frame.fragments));
-    assert_eq!(fragments, assembler.counts().packets);
+    depacketizer.finish(&mut |frame| fragments += u64::from(frame.fragments));
+    let late = depacketizer.assembler().tally().late;
+    assert_eq!(fragments + late, depacketizer.numbers().distinct());
 }

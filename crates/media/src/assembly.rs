@@ -24,12 +24,14 @@ pub struct Options {
     pub stream: u32,
     /// Pieces that wait at most for one in front of them. 0 where they come in order.
     pub reorder: usize,
+    /// Pieces that wait for one in front of the stream's first. 0 where it is known to be first.
+    pub start: usize,
     /// How long they wait at most, by the pieces' own times.
     pub wait: Span,
     /// Why a piece is missing, where one is.
     pub missing: Reason,
-    /// Width and height for key frames that come without, pixels.
-    pub assume_size: (u16, u16),
+    /// Width and height for key frames that come without, pixels; `None` where none does.
+    pub assume_size: Option<(u16, u16)>,
 }
 
 impl Default for Options {
@@ -37,9 +39,10 @@ impl Default for Options {
         Options {
             stream: 0,
             reorder: 256,
+            start: 0,
             wait: Span::from_seconds(2),
             missing: Reason::Lost,
-            assume_size: (320, 240),
+            assume_size: Some((320, 240)),
         }
     }
 }
@@ -72,6 +75,8 @@ pub struct Piece<'a> {
     pub place: Place,
     /// Nothing tells that its data ends where it does.
     pub open: bool,
+    /// No other frame refers to this one.
+    pub disposable: bool,
     /// Coded bytes.
     pub data: &'a [u8],
 }
@@ -84,6 +89,7 @@ struct Waiting {
     ticks: i64,
     place: Place,
     open: bool,
+    disposable: bool,
     data: Vec<u8>,
 }
 
@@ -117,11 +123,14 @@ struct Building {
     edge: bool,
     /// Pieces are missing within.
     torn: bool,
+    /// How many, as far as numbers tell.
+    missing: u64,
     /// Index that the next piece must have.
     next_index: Option<u32>,
     total: Option<u32>,
     ends: Option<bool>,
     open: bool,
+    disposable: bool,
     data: Vec<u8>,
 }
 
@@ -186,25 +195,33 @@ impl Assembler {
         self.size
     }
 
-    /// Takes a piece, in order of arrival; none twice. The first one begins the stream.
+    /// Takes a piece, in order of arrival; none twice.
     pub fn push(&mut self, piece: &Piece<'_>, out: &mut dyn FnMut(Frame)) {
-        let next = *self.next.get_or_insert(piece.number);
-        if piece.number < next {
-            self.tally.late += 1;
-            return;
+        if self.next.is_none() && self.options.start == 0 {
+            self.next = Some(piece.number);
         }
-        if piece.number > next {
-            let Piece { at, number, frame, ticks, place, open, data } = *piece;
-            self.waiting_bytes += data.len();
-            let waiting = Waiting { at, frame, ticks, place, open, data: data.to_vec() };
-            if let Some(old) = self.waiting.insert(number, waiting) {
-                self.waiting_bytes -= old.data.len();
+        match self.next {
+            Some(next) if piece.number < next => {
+                self.tally.late += 1;
+                return;
             }
-        } else {
-            self.take(piece, 0, out);
-            self.next = Some(next.saturating_add(1));
+            Some(next) if piece.number == next => {
+                self.take(piece, 0, out);
+                self.next = Some(next.saturating_add(1));
+            }
+            _ => self.hold(piece),
         }
         self.advance(piece.at, out);
+    }
+
+    fn hold(&mut self, piece: &Piece<'_>) {
+        let Piece { at, number, frame, ticks, place, open, disposable, data } = *piece;
+        self.waiting_bytes += data.len();
+        let data = data.to_vec();
+        let waiting = Waiting { at, frame, ticks, place, open, disposable, data };
+        if let Some(old) = self.waiting.insert(number, waiting) {
+            self.waiting_bytes -= old.data.len();
+        }
     }
 
     /// The numbers begin anew: what waits will get no more.
@@ -234,11 +251,13 @@ impl Assembler {
     /// Takes what waits and has nothing missing in front of it any more, or has waited enough.
     fn advance(&mut self, now: Timestamp, out: &mut dyn FnMut(Frame)) {
         while let Some(first) = self.waiting.first_entry() {
-            let gap = first.key().saturating_sub(self.next.unwrap_or(0));
             let waited = (now - first.get().at).0 > self.options.wait.0;
-            let full =
-                self.waiting.len() > self.options.reorder || self.waiting_bytes > MAX_WAITING;
-            if gap > 0 && !waited && !full {
+            let (follows, most) = match self.next {
+                Some(next) => (*first.key() <= next, self.options.reorder),
+                None => (false, self.options.start),
+            };
+            let full = self.waiting.len() > most || self.waiting_bytes > MAX_WAITING;
+            if !follows && !waited && !full {
                 return;
             }
             self.take_first(out);
@@ -255,7 +274,7 @@ impl Assembler {
         let Some((number, waiting)) = self.waiting.pop_first() else { return };
         self.waiting_bytes -= waiting.data.len();
         let gap = number.saturating_sub(self.next.unwrap_or(number)).max(0) as u64;
-        let Waiting { at, frame, ticks, place, open, data } = &waiting;
+        let Waiting { at, frame, ticks, place, open, disposable, data } = &waiting;
         let piece = Piece {
             at: *at,
             number,
@@ -263,6 +282,7 @@ impl Assembler {
             ticks: *ticks,
             place: *place,
             open: *open,
+            disposable: *disposable,
             data,
         };
         self.take(&piece, gap, out);
@@ -315,10 +335,12 @@ impl Assembler {
             start,
             edge: !follows && gap == 0,
             torn: false,
+            missing: 0,
             next_index: piece.place.index.map(|index| index.saturating_add(1)),
             total: piece.place.total,
             ends: piece.place.last,
             open: piece.open,
+            disposable: piece.disposable,
             data: piece.data.to_vec(),
         });
     }
@@ -349,7 +371,7 @@ impl Assembler {
             FrameState::Incomplete => self.tally.incomplete += 1,
         }
         self.tally.key += u64::from(header.is_some_and(|header| header.key));
-        if state == FrameState::Incomplete {
+        if state == FrameState::Incomplete && !building.disposable {
             self.break_references();
         }
         let origin = *self.origin.get_or_insert(building.ticks);
@@ -361,7 +383,7 @@ impl Assembler {
             fragments: building.fragments,
             expected: match complete {
                 Ok(()) => building.total.or(Some(building.fragments)),
-                Err(_) => building.total,
+                Err(_) => building.total.or(building.spans()),
             },
             state,
             reason,
@@ -406,11 +428,14 @@ impl Assembler {
         let data = &mut building.data;
         let tag = Tag::parse(data).ok().filter(|tag| {
             let first = tag.first_partition as usize;
-            tag.version <= MAX_VERSION && first > 0 && TAG + first <= data.len()
+            let starts = data.get(TAG..TAG + START_CODE.len()) == Some(&START_CODE);
+            let allowed = !tag.key || starts || self.options.assume_size.is_some();
+            tag.version <= MAX_VERSION && first > 0 && TAG + first <= data.len() && allowed
         });
         let Some(tag) = tag else {
             // Others of the stream have headers: then this lacks all of its own.
-            let stripped = !self.seen_key && self.origin.is_some();
+            let may_lack = self.options.assume_size.is_some();
+            let stripped = may_lack && !self.seen_key && self.origin.is_some();
             return (
                 FrameState::Incomplete,
                 Some(if stripped { Reason::Stripped } else { Reason::Header }),
@@ -423,8 +448,9 @@ impl Assembler {
                 References::NoKey => (FrameState::AfterLoss, Some(Reason::NoKey)),
             };
         }
-        if data.get(TAG..TAG + START_CODE.len()) != Some(&START_CODE) {
-            let (width, height) = self.options.assume_size;
+        if data.get(TAG..TAG + START_CODE.len()) != Some(&START_CODE)
+            && let Some((width, height)) = self.options.assume_size
+        {
             let mut header = START_CODE.to_vec();
             header.extend(width.to_le_bytes());
             header.extend(height.to_le_bytes());
@@ -454,6 +480,7 @@ impl Building {
             (Some(expected), Some(index)) => expected == index,
             _ => true,
         };
+        self.missing = self.missing.saturating_add(gap);
         self.torn |= gap > 0 || !placed || self.data.len() + piece.data.len() > MAX_FRAME;
         if self.data.len() + piece.data.len() <= MAX_FRAME {
             self.data.extend_from_slice(piece.data);
@@ -468,6 +495,14 @@ impl Building {
         self.total = piece.place.total.or(self.total);
         self.ends = piece.place.last;
         self.open |= piece.open;
+        self.disposable |= piece.disposable;
+    }
+
+    /// Pieces that were sent, where its first and its last piece are here.
+    fn spans(&self) -> Option<u32> {
+        let sent = u64::from(self.fragments).saturating_add(self.missing);
+        let known = self.begins() && self.ends == Some(true);
+        known.then_some(sent).and_then(|sent| u32::try_from(sent).ok())
     }
 
     /// Pieces that must follow, where that is known.

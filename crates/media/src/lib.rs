@@ -7,6 +7,7 @@
 
 pub mod frame;
 pub mod numbers;
+pub mod stream;
 
 pub mod assembly;
 pub mod qq;
@@ -28,3 +29,4 @@ pub use extract::Extract;
 pub use frame::{Frame, FrameHeader, FrameState, Reason};
 pub use picture::Picture;
 pub use quality::Quality;
+pub use stream::Stream;

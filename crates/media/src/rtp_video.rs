@@ -9,8 +9,8 @@ use ottoscope_wire::qq_video::media;
 use ottoscope_wire::rtp;
 
 use crate::frame::{Frame, FrameState};
-use crate::qq::{Layout, Stream};
-use crate::rtp_vp8::Assembler;
+use crate::rtp_vp8::Depacketizer;
+use crate::stream::Stream;
 
 /// Sources on trial or accepted in one flow.
 const SOURCES: usize = 8;
@@ -32,7 +32,7 @@ pub struct Session {
 #[derive(Debug)]
 struct Source {
     stream: Stream,
-    assembler: Assembler,
+    depacketizer: Depacketizer,
     /// Packets whose descriptor could not be read.
     broken: u64,
     /// Frames of a source on trial; `None` once it is accepted.
@@ -89,42 +89,13 @@ impl Source {
         at: Timestamp,
         (direction, ssrc, payload_type): (Direction, u32, u8),
     ) -> Self {
-        let stream = Stream {
-            number,
-            direction,
-            ssrc,
-            media: media::VIDEO,
-            payload_type,
-            transport: "rtp",
-            form: None,
-            clock_hz: ottoscope_wire::rtp_vp8::CLOCK,
-            clock_verified: true,
-            first: at,
-            last: at,
-            packets: 0,
-            bytes: 0,
-            lost: 0,
-            sequence_lost: 0,
-            duplicates: 0,
-            retransmitted: 0,
-            reordered: 0,
-            late: 0,
-            restarts: 0,
-            layout: Layout { marker: true, ..Layout::default() },
-            intact: 0,
-            after_loss: 0,
-            incomplete: 0,
-            key_frames: 0,
-            restored: 0,
-            size: None,
-        };
-        Source {
-            stream,
-            assembler: Assembler::new(number),
-            broken: 0,
-            held: Some(Vec::new()),
-            key: false,
-        }
+        let clock = ottoscope_wire::rtp_vp8::CLOCK;
+        let source = (ssrc, payload_type);
+        let mut stream = Stream::new((number, at), direction, source, media::VIDEO, "rtp", clock);
+        stream.clock_verified = true;
+        stream.layout.marker = true;
+        let depacketizer = Depacketizer::new(number);
+        Source { stream, depacketizer, broken: 0, held: Some(Vec::new()), key: false }
     }
 
     /// Takes a packet; false once the source is known to be something else.
@@ -137,7 +108,7 @@ impl Source {
         self.stream.packets += 1;
         self.stream.last = self.stream.last.max(at);
         let mut came = Vec::new();
-        let read = self.assembler.push(at, packet, &mut |frame| came.push(frame));
+        let read = self.depacketizer.push(at, packet, &mut |frame| came.push(frame));
         self.broken += u64::from(read.is_err());
         for frame in came {
             self.frame(frame, frames);
@@ -149,16 +120,8 @@ impl Source {
     }
 
     fn frame(&mut self, frame: Frame, out: &mut dyn FnMut(Frame)) {
-        let stream = &mut self.stream;
-        stream.bytes += frame.data.len() as u64;
-        match frame.state {
-            FrameState::Intact => stream.intact += 1,
-            FrameState::AfterLoss => stream.after_loss += 1,
-            FrameState::Incomplete => stream.incomplete += 1,
-        }
+        self.stream.bytes += frame.data.len() as u64;
         let key = frame.header.is_some_and(|header| header.key);
-        stream.key_frames += u64::from(key);
-        stream.size = frame.header.and_then(|header| header.size).or(stream.size);
         let whole = frame.state != FrameState::Incomplete;
         let Some(held) = &mut self.held else { return out(frame) };
         let proven = self.key && whole;
@@ -171,14 +134,12 @@ impl Source {
 
     fn finish(mut self, out: &mut dyn FnMut(Frame)) -> Option<Stream> {
         let mut came = Vec::new();
-        self.assembler.finish(&mut |frame| came.push(frame));
+        self.depacketizer.finish(&mut |frame| came.push(frame));
         for frame in came {
             self.frame(frame, out);
         }
-        let counts = self.assembler.counts();
-        let stream = &mut self.stream;
-        (stream.lost, stream.sequence_lost) = (counts.lost, counts.lost);
-        (stream.duplicates, stream.late) = (counts.duplicates, counts.late);
+        let (numbers, assembler) = (self.depacketizer.numbers(), self.depacketizer.assembler());
+        self.stream.count(numbers, numbers, assembler);
         self.held.is_none().then_some(self.stream)
     }
 }

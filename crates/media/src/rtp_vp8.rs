@@ -1,94 +1,71 @@
 //! Frames of VP8 in RTP (RFC 7741), as calls of browsers send it.
 //!
-//! A frame is what has one RTP time: it begins with the packet that says so, ends with the
-//! marker, and is whole where no number is missing between. Frames come out in the order of
-//! their times; one that lacks packets is waited for until a few newer ones have begun.
+//! Says of each packet what the assembler of all streams wants to know: a frame is what has one
+//! RTP time, begins with the packet that says so, and ends with the marker.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use ottoscope_flow::Timestamp;
+use ottoscope_flow::{Span, Timestamp};
 use ottoscope_wire::rtp_vp8::Payload;
 use ottoscope_wire::{WireError, rtp};
 
-use crate::frame::{Frame, FrameHeader, FrameState, Reason};
-use crate::vp8;
+use crate::assembly::{Assembler, Options, Piece, Place};
+use crate::frame::{Frame, Reason};
+use crate::numbers::{Arrival, Numbers};
 
-/// Newer frames that a frame may wait for its packets.
-const WAIT: usize = 4;
-/// Packets held for frames that are not whole.
-const HELD: usize = 4096;
-/// A number that jumps further than this is another stream's, or one that began anew.
-const JUMP: i64 = 3000;
-/// Numbers that are remembered, to tell copies from packets that come late.
-const RECENT: usize = 2 * JUMP as usize;
+/// Packets among which the first of the stream is looked for.
+const START: usize = 8;
 
-/// What was counted in one stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Packets in frames, without copies.
-    pub packets: u64,
-    /// Copies of packets that had come.
-    pub duplicates: u64,
-    /// Packets missing between the first and the last.
-    pub lost: u64,
-    /// Packets of frames that had been given up, without copies.
-    pub late: u64,
+/// Puts one stream's frames together: one source and payload type of one flow's direction.
+#[derive(Debug)]
+pub struct Depacketizer {
+    numbers: Numbers,
+    assembler: Assembler,
+    /// The highest packet's RTP time, as it came and unwrapped.
+    last: Option<(u32, i64)>,
+    /// A packet far from all others, which may begin a new numbering.
+    stray: Option<Stray>,
 }
 
+/// What a packet that waits had to say.
 #[derive(Debug)]
-struct Piece {
+struct Stray {
     at: Timestamp,
+    timestamp: u32,
     marker: bool,
     begins: bool,
-    non_reference: bool,
+    disposable: bool,
     data: Vec<u8>,
 }
 
-/// Packets of one RTP time by their numbers.
-type Pieces = BTreeMap<i64, Piece>;
-
-/// Puts one stream's frames together: one source and payload type of one flow's direction.
-#[derive(Debug, Default)]
-pub struct Assembler {
-    stream: u32,
-    /// Frames by their time.
-    pending: BTreeMap<i64, Pieces>,
-    held: usize,
-    recent: BTreeSet<i64>,
-    /// Number and time that came last, unwrapped.
-    last: Option<(i64, i64)>,
-    /// The number of the first packet, and the highest one.
-    span: Option<(i64, i64)>,
-    /// The number that the next frame begins with, where none is lost.
-    next: Option<i64>,
-    /// Time of the first frame.
-    origin: Option<i64>,
-    /// Whether all frames since the last key frame were whole; `None` before the first key frame.
-    chain: Option<bool>,
-    size: Option<(u16, u16)>,
-    counts: Counts,
-}
-
-/// The value next to `near` whose low bits are `value`.
-fn unwrap(value: u32, bits: u32, near: i64) -> i64 {
-    let modulus = 1i64 << bits;
-    let difference = (i64::from(value) - near).rem_euclid(modulus);
-    near + if difference >= modulus / 2 { difference - modulus } else { difference }
-}
-
-impl Assembler {
+impl Depacketizer {
     /// For the stream of this number in [`Frame::stream`].
     pub fn new(stream: u32) -> Self {
-        Assembler { stream, ..Assembler::default() }
+        let options = Options {
+            stream,
+            reorder: 256,
+            start: START,
+            wait: Span::from_seconds(2),
+            missing: Reason::Lost,
+            assume_size: None,
+        };
+        Depacketizer {
+            numbers: Numbers::new(16),
+            assembler: Assembler::new(options),
+            last: None,
+            stray: None,
+        }
     }
 
-    /// What has been counted; losses as of the packets that came.
-    pub fn counts(&self) -> Counts {
-        let sent = self.span.map_or(0, |(first, last)| (last - first + 1) as u64);
-        Counts { lost: sent.saturating_sub(self.counts.packets + self.counts.late), ..self.counts }
+    /// Its sequence numbers so far: packets, losses, copies.
+    pub fn numbers(&self) -> &Numbers {
+        &self.numbers
     }
 
-    /// Takes a packet; frames that are settled by it go to `out`.
+    /// What became of its frames so far.
+    pub fn assembler(&self) -> &Assembler {
+        &self.assembler
+    }
+
+    /// Takes a packet in order of arrival; frames that are settled by it go to `out`.
     ///
     /// # Errors
     /// When the packet's payload is cut within its descriptor; it is then as good as lost.
@@ -99,150 +76,85 @@ impl Assembler {
         out: &mut dyn FnMut(Frame),
     ) -> Result<(), WireError> {
         let payload = Payload::parse(packet.payload)?;
-        let (number, time) = match self.last {
-            Some((number, time)) => {
-                (unwrap(packet.sequence.into(), 16, number), unwrap(packet.timestamp, 32, time))
+        let arrival = self.numbers.take(packet.sequence.into(), None);
+        let number = match arrival {
+            Arrival::Again(_) => return Ok(()),
+            Arrival::Stray => {
+                self.stray = Some(Stray {
+                    at,
+                    timestamp: packet.timestamp,
+                    marker: packet.marker,
+                    begins: payload.begins_frame(),
+                    disposable: payload.non_reference,
+                    data: payload.data.to_vec(),
+                });
+                return Ok(());
             }
-            None => (packet.sequence.into(), packet.timestamp.into()),
+            Arrival::New(number) => number,
+            Arrival::Restart(number) => {
+                self.restart(number - 1, out);
+                number
+            }
         };
-        if self.last.is_some_and(|(last, _)| (number - last).abs() > JUMP) {
-            self.finish(out);
-            (self.next, self.last) = (None, None);
-            self.recent.clear();
-            self.chain = self.chain.map(|_| false);
-            if let Some((first, last)) = &mut self.span {
-                // Losses within each part are counted, not those of the jump.
-                let shift = number - *last - 1;
-                (*first, *last) = (*first + shift, *last + shift);
-            }
-        }
-        if !self.recent.insert(number) {
-            self.counts.duplicates += 1;
-            return Ok(());
-        }
-        if self.recent.len() > RECENT {
-            self.recent.pop_first();
-        }
-        let (first, last) = self.span.get_or_insert((number, number));
-        (*first, *last) = ((*first).min(number), (*last).max(number));
-        if self.next.is_some_and(|next| number < next) {
-            self.counts.late += 1;
-            return Ok(());
-        }
-        let pieces = self.pending.entry(time).or_default();
+        let ticks = self.ticks(packet.timestamp);
         let piece = Piece {
             at,
-            marker: packet.marker,
-            begins: payload.begins_frame(),
-            non_reference: payload.non_reference,
-            data: payload.data.to_vec(),
+            number,
+            frame: ticks as u64,
+            ticks,
+            place: place(payload.begins_frame(), packet.marker),
+            open: false,
+            disposable: payload.non_reference,
+            data: payload.data,
         };
-        pieces.insert(number, piece);
-        self.held += 1;
-        self.counts.packets += 1;
-        if self.last.is_none_or(|(last, _)| number > last) {
-            self.last = Some((number, time));
-        }
-        self.settle(out);
+        self.assembler.push(&piece, out);
         Ok(())
+    }
+
+    /// The numbers have begun anew with the stray, which is this one.
+    fn restart(&mut self, number: i64, out: &mut dyn FnMut(Frame)) {
+        self.assembler.restart(out);
+        let Some(stray) = self.stray.take() else { return };
+        let ticks = self.ticks(stray.timestamp);
+        self.last = Some((stray.timestamp, ticks));
+        let piece = Piece {
+            at: stray.at,
+            number,
+            frame: ticks as u64,
+            ticks,
+            place: place(stray.begins, stray.marker),
+            open: false,
+            disposable: stray.disposable,
+            data: &stray.data,
+        };
+        self.assembler.push(&piece, out);
+    }
+
+    /// The RTP time, unwrapped by the shorter way from the highest so far.
+    fn ticks(&mut self, timestamp: u32) -> i64 {
+        let (last, ticks) = self.last.unwrap_or((timestamp, timestamp.into()));
+        let step = i64::from(timestamp.wrapping_sub(last) as i32);
+        let now = ticks.saturating_add(step);
+        if step >= 0 {
+            self.last = Some((timestamp, now));
+        }
+        now
     }
 
     /// Gives out what is left, at the end of the capture.
     pub fn finish(&mut self, out: &mut dyn FnMut(Frame)) {
-        while !self.pending.is_empty() {
-            self.give(out);
-        }
-    }
-
-    fn settle(&mut self, out: &mut dyn FnMut(Frame)) {
-        while let Some((_, pieces)) = self.pending.first_key_value() {
-            let ready = is_whole(pieces, None)
-                && pieces.first_key_value().is_some_and(|(first, _)| self.next == Some(*first));
-            if !ready && self.pending.len() <= WAIT && self.held <= HELD {
-                return;
-            }
-            self.give(out);
-        }
-    }
-
-    /// Gives out the oldest frame as it is.
-    fn give(&mut self, out: &mut dyn FnMut(Frame)) {
-        let Some((time, pieces)) = self.pending.pop_first() else { return };
-        self.held -= pieces.len();
-        let (Some((&first, begin)), Some((&last, _))) =
-            (pieces.first_key_value(), pieces.last_key_value())
-        else {
-            return;
-        };
-        let following = self.pending.first_key_value().and_then(|(_, next)| {
-            next.first_key_value().map(|(number, piece)| (*number, piece.begins))
-        });
-        let whole = is_whole(&pieces, following);
-        let ends = pieces.values().any(|piece| piece.marker) || following == Some((last + 1, true));
-        let gap = self.next.is_some_and(|next| first > next);
-        let at_edge = self.next.is_none();
-        self.next = Some(last + 1);
-
-        let times = pieces.values().map(|piece| piece.at);
-        let [earliest, latest] = [times.clone().min(), times.max()].map(Option::unwrap_or_default);
-        let data: Vec<u8> = pieces.values().flat_map(|piece| piece.data.iter().copied()).collect();
-        let header = if begin.begins { vp8::header(&data).ok() } else { None };
-        if gap && self.chain.is_some() {
-            self.chain = Some(false);
-        }
-        let (state, reason) = match (whole, header) {
-            (true, Some(FrameHeader { key: true, size, .. })) => {
-                (self.chain, self.size) = (Some(true), size);
-                (FrameState::Intact, None)
-            }
-            (true, Some(_)) => match self.chain {
-                Some(true) => (FrameState::Intact, None),
-                Some(false) => (FrameState::AfterLoss, Some(Reason::Reference)),
-                None => (FrameState::AfterLoss, Some(Reason::NoKey)),
-            },
-            (true, None) => (FrameState::Incomplete, Some(Reason::Header)),
-            (false, _) if at_edge && !begin.begins => (FrameState::Incomplete, Some(Reason::Edge)),
-            (false, _) if !ends && self.pending.is_empty() => {
-                (FrameState::Incomplete, Some(Reason::Edge))
-            }
-            (false, _) => (FrameState::Incomplete, Some(Reason::Lost)),
-        };
-        if state == FrameState::Incomplete && !begin.non_reference && self.chain.is_some() {
-            self.chain = Some(false);
-        }
-        let origin = *self.origin.get_or_insert(time);
-        let known = begin.begins && ends;
-        out(Frame {
-            stream: self.stream,
-            first: earliest,
-            last: latest,
-            ticks: time - origin,
-            fragments: pieces.len() as u32,
-            expected: known.then_some((last - first + 1) as u32),
-            state,
-            reason,
-            header: header.map(|header| FrameHeader { size: header.size.or(self.size), ..header }),
-            data,
-        });
+        self.assembler.finish(out);
     }
 }
 
-/// Whether a frame begins with its first packet, lacks no number, and ends: with the marker, or
-/// where the packet behind begins the next frame.
-fn is_whole(pieces: &Pieces, following: Option<(i64, bool)>) -> bool {
-    let (Some((first, begin)), Some((last, end))) =
-        (pieces.first_key_value(), pieces.last_key_value())
-    else {
-        return false;
-    };
-    begin.begins
-        && (last - first + 1) as usize == pieces.len()
-        && (end.marker || following == Some((last + 1, true)))
+fn place(begins: bool, marker: bool) -> Place {
+    Place { first: Some(begins), last: Some(marker), ..Place::default() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::FrameState;
     use ottoscope_synth::video;
     use ottoscope_wire::rtp_vp8::PictureId;
 
@@ -275,8 +187,8 @@ mod tests {
         all
     }
 
-    fn receive(packets: &[Sent]) -> (Vec<Frame>, Counts) {
-        let (mut assembler, mut frames) = (Assembler::new(7), Vec::new());
+    fn receive(packets: &[Sent]) -> (Vec<Frame>, Depacketizer) {
+        let (mut depacketizer, mut frames) = (Depacketizer::new(7), Vec::new());
         for (index, (sequence, timestamp, marker, payload)) in packets.iter().enumerate() {
             let packet = rtp::Packet {
                 marker: *marker,
@@ -290,10 +202,10 @@ mod tests {
                 padding: 0,
             };
             let at = Timestamp(index as i64);
-            assembler.push(at, &packet, &mut |frame| frames.push(frame)).unwrap();
+            depacketizer.push(at, &packet, &mut |frame| frames.push(frame)).unwrap();
         }
-        assembler.finish(&mut |frame| frames.push(frame));
-        (frames, assembler.counts())
+        depacketizer.finish(&mut |frame| frames.push(frame));
+        (frames, depacketizer)
     }
 
     fn states(frames: &[Frame]) -> Vec<(FrameState, Option<Reason>)> {
@@ -317,12 +229,14 @@ mod tests {
         for at in (0..packets.len()).rev().step_by(7) {
             packets.insert(at + 1, packets[at].clone());
         }
-        let (frames, counts) = receive(&packets);
+        let (frames, told) = receive(&packets);
         assert_eq!(frames.len(), 60);
         assert!(states(&frames).iter().all(|state| *state == (FrameState::Intact, None)));
         frames.iter().for_each(is_right);
-        assert_eq!((counts.packets, counts.lost, counts.late), (count, 0, 0));
-        assert_eq!(counts.packets + counts.duplicates, packets.len() as u64);
+        let numbers = told.numbers();
+        assert_eq!((numbers.distinct(), numbers.lost()), (count, 0));
+        assert_eq!(told.assembler().tally().late, 0);
+        assert_eq!(numbers.distinct() + numbers.duplicates, packets.len() as u64);
     }
 
     #[test]
@@ -331,8 +245,8 @@ mod tests {
             let mut packets = sent();
             let time = packets[lost].1;
             packets.remove(lost);
-            let (frames, counts) = receive(&packets);
-            assert_eq!(counts.lost, 1);
+            let (frames, told) = receive(&packets);
+            assert_eq!(told.numbers().lost(), 1);
             let damaged = i64::from(time.wrapping_sub(0xffff_ff00));
             for frame in &frames {
                 let state = match frame.ticks {
@@ -381,8 +295,8 @@ mod tests {
         for packet in &mut packets[100..] {
             packet.0 = packet.0.wrapping_add(20_000);
         }
-        let (frames, counts) = receive(&packets);
-        assert_eq!(counts.lost, 0);
+        let (frames, told) = receive(&packets);
+        assert_eq!(told.numbers().lost(), 0);
         assert_eq!(frames.iter().filter(|frame| frame.ticks >= 40 * 6000).count(), 20);
         assert!(frames[frames.len() - 20..].iter().all(|f| f.state == FrameState::Intact));
     }
@@ -390,7 +304,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_packets_give_frames(packets: Vec<(u16, u32, bool, Vec<u8>)>) {
-            let (mut assembler, mut fragments) = (Assembler::new(0), 0);
+            let (mut depacketizer, mut fragments) = (Depacketizer::new(0), 0);
             for (sequence, timestamp, marker, payload) in &packets {
                 let packet = rtp::Packet {
                     marker: *marker,
@@ -404,10 +318,11 @@ mod tests {
                     padding: 0,
                 };
                 let mut out = |frame: Frame| fragments += u64::from(frame.fragments);
-                let _ = assembler.push(Timestamp(0), &packet, &mut out);
+                let _ = depacketizer.push(Timestamp(0), &packet, &mut out);
             }
-            assembler.finish(&mut |frame| fragments += u64::from(frame.fragments));
-            proptest::prop_assert_eq!(fragments, assembler.counts().packets);
+            depacketizer.finish(&mut |frame| fragments += u64::from(frame.fragments));
+            let late = depacketizer.assembler().tally().late;
+            proptest::prop_assert_eq!(fragments + late, depacketizer.numbers().distinct());
         }
     }
 }

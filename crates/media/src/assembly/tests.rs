@@ -26,15 +26,15 @@ fn pieces(frames: u64, per: usize) -> Vec<Sent> {
     pieces
 }
 
-/// What comes out of these pieces: state and reason by frame.
-fn told(
+/// What comes out of these pieces.
+fn assembled(
     pieces: &[Sent],
     place: impl Fn(i64) -> Place,
+    disposable: Option<u64>,
     options: Options,
-) -> Vec<(i64, FrameState, Option<Reason>)> {
+) -> Vec<Frame> {
     let mut assembler = Assembler::new(options);
     let mut frames = Vec::new();
-    let mut take = |frame: Frame| frames.push((frame.ticks, frame.state, frame.reason));
     for (number, frame, data) in pieces {
         let piece = Piece {
             at: Timestamp(number * 1_000_000),
@@ -43,14 +43,25 @@ fn told(
             ticks: *frame as i64,
             place: place(*number),
             open: false,
+            disposable: disposable == Some(*frame),
             data,
         };
-        assembler.push(&piece, &mut take);
+        assembler.push(&piece, &mut |frame| frames.push(frame));
     }
-    assembler.finish(&mut take);
+    assembler.finish(&mut |frame| frames.push(frame));
     let Tally { intact, after_loss, incomplete, .. } = assembler.tally();
     assert_eq!(intact + after_loss + incomplete, frames.len() as u64);
     frames
+}
+
+/// The same: state and reason by frame.
+fn told(
+    pieces: &[Sent],
+    place: impl Fn(i64) -> Place,
+    options: Options,
+) -> Vec<(i64, FrameState, Option<Reason>)> {
+    let frames = assembled(pieces, place, None, options);
+    frames.iter().map(|frame| (frame.ticks, frame.state, frame.reason)).collect()
 }
 
 fn by_place(number: i64) -> Place {
@@ -103,6 +114,37 @@ fn a_frame_that_never_came_breaks_what_follows() {
     assert_eq!(frames.len(), 11);
     assert_eq!(frames[3], (4, BEHIND.0, BEHIND.1));
     assert_eq!(frames[9], (10, INTACT.0, INTACT.1));
+}
+
+#[test]
+fn a_frame_that_nobody_refers_to_breaks_nothing() {
+    let check = |disposable: Option<u64>, after: (FrameState, Option<Reason>)| {
+        let frames = assembled(&without(&[10]), by_place, disposable, Options::default());
+        let state = |n: usize| (frames[n].state, frames[n].reason);
+        assert_eq!((state(3), state(4), state(10)), (TORN, after, INTACT));
+    };
+    check(None, BEHIND);
+    check(Some(2), BEHIND);
+    check(Some(3), INTACT);
+}
+
+#[test]
+fn the_first_piece_may_come_late() {
+    let mut late = without(&[]);
+    late.swap(0, 4);
+    let begun = told(&late, by_place, Options::default());
+    assert_eq!(begun[0].2, Some(Reason::Edge));
+    let patient = Options { start: 5, ..Options::default() };
+    assert!(told(&late, by_place, patient).iter().all(|frame| frame.1 == FrameState::Intact));
+}
+
+#[test]
+fn what_was_sent_is_known_between_both_ends() {
+    let ends =
+        |n: i64| Place { first: Some(n % 3 == 0), last: Some(n % 3 == 2), ..Place::default() };
+    let frames = assembled(&without(&[10, 14]), ends, None, Options::default());
+    let told = |n: usize| (frames[n].fragments, frames[n].expected);
+    assert_eq!((told(2), told(3), told(4)), ((3, Some(3)), (2, Some(3)), (2, None)));
 }
 
 #[test]
@@ -178,6 +220,7 @@ proptest! {
                 ticks: *frame as i64,
                 place,
                 open: false,
+                disposable: false,
                 data,
             };
             assembler.push(&piece, &mut take);

@@ -5,7 +5,7 @@
 //! those between two others with no number missing. What counts 0..n-1 or 1..n is the index, and
 //! what says n is the total.
 
-use super::stream::{Layout, Place};
+use crate::stream::{Layout, Place};
 
 /// Bytes of the extension that are tried.
 pub(super) const LOOK: usize = 8;

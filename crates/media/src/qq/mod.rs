@@ -6,16 +6,14 @@
 
 mod layout;
 mod source;
-mod stream;
 
 use ottoscope_flow::dissector::qq_video::{Reader, Unit};
 use ottoscope_flow::{Direction, Message, Span, Timestamp, Transport};
 use ottoscope_wire::qq_video::media;
 
 pub use ottoscope_flow::dissector::qq_video::Score;
-pub use stream::{Layout, Place, Stream};
 
-use crate::Frame;
+use crate::{Frame, Stream};
 use source::Source;
 
 /// Sources kept in one flow.

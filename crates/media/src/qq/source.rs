@@ -9,9 +9,9 @@ use ottoscope_wire::rtp;
 
 use super::Options;
 use super::layout::{self, Learner, Marks};
-use super::stream::{Layout, Stream};
 use crate::assembly::{self, Assembler, Piece};
 use crate::numbers::{Arrival, Numbers};
+use crate::stream::{Layout, Stream};
 use crate::{Frame, Reason};
 
 /// Packets and bytes held until the layout is learnt.
@@ -139,42 +139,25 @@ impl Source {
             reorder: if over_tcp { 0 } else { options.reorder },
             wait: options.wait,
             missing: if over_tcp { Reason::Hole } else { Reason::Lost },
-            assume_size: options.assume_size,
+            start: 0,
+            assume_size: Some(options.assume_size),
         });
         let fixed = rtp::static_type(content.rtp.payload_type).map(|(rate, _)| rate);
+        let rtp::Packet { ssrc, payload_type, .. } = content.rtp;
+        let clock = fixed.unwrap_or(if is_video { 90_000 } else { 8_000 });
+        let mut stream = Stream::new(
+            (number, at),
+            direction,
+            (ssrc, payload_type),
+            packet.media(),
+            packet.transport(),
+            clock,
+        );
+        if let Packet::Message(message) = packet {
+            stream.form = Some(message.head.form);
+        }
         Source {
-            stream: Stream {
-                number,
-                direction,
-                ssrc: content.rtp.ssrc,
-                media: packet.media(),
-                payload_type: content.rtp.payload_type,
-                transport: packet.transport(),
-                form: match packet {
-                    Packet::Message(message) => Some(message.head.form),
-                    _ => None,
-                },
-                clock_hz: fixed.unwrap_or(if is_video { 90_000 } else { 8_000 }),
-                clock_verified: false,
-                first: at,
-                last: at,
-                packets: 0,
-                bytes: 0,
-                lost: 0,
-                sequence_lost: 0,
-                duplicates: 0,
-                retransmitted: 0,
-                reordered: 0,
-                late: 0,
-                restarts: 0,
-                layout: Layout::default(),
-                intact: 0,
-                after_loss: 0,
-                incomplete: 0,
-                key_frames: 0,
-                restored: 0,
-                size: None,
-            },
+            stream,
             numbers: (is_video && !over_tcp).then(|| Numbers::new(40)),
             sequences: Numbers::new(16),
             sent: Vec::new(),
@@ -355,6 +338,7 @@ impl Source {
                 last: marker.then_some(marks.marker),
             },
             open: arrived.open,
+            disposable: false,
             data,
         };
         self.assembler.push(&piece, out);
@@ -388,21 +372,11 @@ impl Source {
         }
         let Source { mut stream, numbers, sequences, assembler, layout, clock, .. } = self;
         let leading = numbers.as_ref().unwrap_or(&sequences);
-        stream.lost = leading.lost();
-        stream.duplicates = leading.duplicates;
-        stream.reordered = leading.reordered;
-        stream.restarts = leading.restarts;
-        stream.sequence_lost = sequences.lost();
+        stream.count(leading, &sequences, &assembler);
         stream.layout = layout;
         if let Some(rate) = clock.rate() {
             (stream.clock_hz, stream.clock_verified) = (rate, true);
         }
-        let tally = assembler.tally();
-        stream.late = tally.late;
-        (stream.intact, stream.after_loss) = (tally.intact, tally.after_loss);
-        stream.incomplete = tally.incomplete;
-        (stream.key_frames, stream.restored) = (tally.key, tally.restored);
-        stream.size = assembler.size();
         Ok(stream)
     }
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::testing::*;
 use super::*;
+use crate::stream::Layout;
 use crate::{FrameState, Reason};
 use ottoscope_wire::qq_video::{Form, PayloadReading};
 use proptest::prelude::*;

@@ -1,13 +1,14 @@
 //! The decoder: a header, macroblocks row by row, the filter, and what is kept for later.
 
 use super::bool::BoolReader;
-use super::header::{Context, Header, Tag};
+use super::header::{Context, Header};
 use super::inter::{self, Taps};
 use super::motion::Blocks;
 use super::residual::{Around, Residual, Steps};
 use super::surface::Surface;
 use super::{DecodeError, FrameDecoder, Limits, filter, intra};
 use crate::picture::Picture;
+use ottoscope_wire::vp8::{self, Tag};
 
 /// Last, golden and alternate frame, and the one that is being decoded.
 const SURFACES: usize = 4;
@@ -48,14 +49,15 @@ impl Decoder {
     }
 
     fn try_decode(&mut self, frame: &[u8]) -> Result<Option<Picture>, DecodeError> {
-        let tag = Tag::parse(frame)?;
-        if let Some(size) = tag.size {
-            self.resize(size)?;
+        let head = vp8::Header::parse(frame)?;
+        if let Some((width, height)) = head.size {
+            self.resize((width.pixels, height.pixels))?;
         } else if self.references.is_none() {
             return Err(DecodeError::NoKey);
         }
-        let rest = &frame[tag.len..];
-        let (first, rest) = rest.split_at_checked(tag.first).ok_or(DecodeError::Truncated)?;
+        let (tag, rest) = (head.tag, &frame[head.size()..]);
+        let first = tag.first_partition as usize;
+        let (first, rest) = rest.split_at_checked(first).ok_or(DecodeError::Truncated)?;
         let mut bits = BoolReader::new(first);
         let header = Header::read(&mut bits, tag.key, &mut self.context);
         let mut partitions = partitions(rest, header.partitions)?;
@@ -64,7 +66,7 @@ impl Decoder {
         // There is one more surface than references.
         let new = (0..SURFACES).find(|at| !references.contains(at)).unwrap_or_default();
         let mut surface = std::mem::take(&mut self.surfaces[new]);
-        self.macroblocks(&tag, &header, &mut bits, &mut partitions, &mut surface);
+        self.macroblocks(tag, &header, &mut bits, &mut partitions, &mut surface);
         let counts = self.counts();
         let Context { filter, segments, .. } = &self.context;
         if filter.level > 0 {
@@ -81,7 +83,7 @@ impl Decoder {
 
     fn macroblocks(
         &mut self,
-        tag: &Tag,
+        tag: Tag,
         header: &Header,
         bits: &mut BoolReader<'_>,
         partitions: &mut [BoolReader<'_>],

@@ -1,52 +1,7 @@
-//! The frame header (RFC 6386 9, 19.2), and what of it lasts beyond its frame.
+//! The frame header behind the tag (RFC 6386 9.2 on, 19.2), and what of it lasts beyond its frame.
 
-use super::DecodeError;
 use super::bool::BoolReader;
 use super::tables;
-
-/// The bytes in front of the first partition (9.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tag {
-    pub(super) key: bool,
-    pub(super) version: u8,
-    pub(super) shown: bool,
-    /// Bytes of the first partition.
-    pub(super) first: usize,
-    /// Width and height of a key frame, pixels.
-    pub(super) size: Option<(u16, u16)>,
-    /// Where the first partition begins.
-    pub(super) len: usize,
-}
-
-impl Tag {
-    pub(super) fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
-        let &[low, middle, high, ..] = frame else { return Err(DecodeError::Truncated) };
-        let bits = u32::from_le_bytes([low, middle, high, 0]);
-        let key = bits & 1 == 0;
-        let mut tag = Tag {
-            key,
-            version: (bits >> 1 & 7) as u8,
-            shown: bits >> 4 & 1 == 1,
-            first: (bits >> 5) as usize,
-            size: None,
-            len: 3,
-        };
-        if key {
-            let Some(&[start @ .., w0, w1, h0, h1]) =
-                frame.get(3..10).and_then(|head| head.as_array::<7>())
-            else {
-                return Err(DecodeError::Truncated);
-            };
-            if start != [0x9d, 0x01, 0x2a] {
-                return Err(DecodeError::StartCode);
-            }
-            let side = |low, high| u16::from_le_bytes([low, high]) & 0x3fff;
-            tag.size = Some((side(w0, w1), side(h0, h1)));
-            tag.len = 10;
-        }
-        Ok(tag)
-    }
-}
 
 /// Probabilities that a frame may change for those after it (9.9 to 9.11).
 #[derive(Debug, Clone)]
@@ -273,24 +228,5 @@ impl Header {
             last,
             golden,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags() {
-        let key = [0x50, 0x01, 0x00, 0x9d, 0x01, 0x2a, 0x40, 0x41, 0xf0, 0x80];
-        let tag = Tag::parse(&key).unwrap();
-        assert_eq!((tag.key, tag.shown, tag.version), (true, true, 0));
-        assert_eq!((tag.first, tag.len, tag.size), (10, 10, Some((320, 240))));
-        assert_eq!(Tag::parse(&key[..9]), Err(DecodeError::Truncated));
-        let hidden = Tag::parse(&[0x07, 0, 1]).unwrap();
-        assert_eq!((hidden.key, hidden.shown, hidden.version), (false, false, 3));
-        assert_eq!((hidden.first, hidden.size), (2048, None));
-        assert_eq!(Tag::parse(&[0; 10]), Err(DecodeError::StartCode));
-        assert_eq!(Tag::parse(&[]), Err(DecodeError::Truncated));
     }
 }

@@ -22,6 +22,9 @@ pub use decoder::Decoder;
 #[cfg(feature = "libvpx")]
 pub use libvpx::Libvpx;
 
+use ottoscope_wire::WireError;
+use ottoscope_wire::vp8::Header;
+
 use crate::frame::FrameHeader;
 use crate::picture::Picture;
 
@@ -72,8 +75,9 @@ pub const MAX_SIDE: u16 = 4080;
 
 /// What the first bytes of a frame say of it; the size is a key frame's own.
 pub fn header(frame: &[u8]) -> Result<FrameHeader, DecodeError> {
-    let tag = header::Tag::parse(frame)?;
-    Ok(FrameHeader { key: tag.key, shown: tag.shown, size: tag.size })
+    let Header { tag, size } = Header::parse(frame)?;
+    let size = size.map(|(width, height)| (width.pixels, height.pixels));
+    Ok(FrameHeader { key: tag.key, shown: tag.shown, size })
 }
 
 /// Why a frame gave no picture.
@@ -100,6 +104,12 @@ pub enum DecodeError {
     Library,
 }
 
+impl From<WireError> for DecodeError {
+    fn from(error: WireError) -> Self {
+        if error.is_truncated() { DecodeError::Truncated } else { DecodeError::StartCode }
+    }
+}
+
 impl DecodeError {
     /// The word for it in tables.
     pub fn name(self) -> &'static str {
@@ -111,5 +121,22 @@ impl DecodeError {
             DecodeError::NoKey => "no_key",
             DecodeError::Library => "library",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_frame_says_first() {
+        let key = [0x50, 0x01, 0x00, 0x9d, 0x01, 0x2a, 0x40, 0x41, 0xf0, 0x80];
+        let says = FrameHeader { key: true, shown: true, size: Some((320, 240)) };
+        assert_eq!(header(&key), Ok(says));
+        assert_eq!(header(&key[..9]), Err(DecodeError::Truncated));
+        let hidden = FrameHeader { key: false, shown: false, size: None };
+        assert_eq!(header(&[0x07, 0, 1]), Ok(hidden));
+        assert_eq!(header(&[0; 10]), Err(DecodeError::StartCode));
+        assert_eq!(header(&[]), Err(DecodeError::Truncated));
     }
 }

@@ -10,11 +10,11 @@ use ottoscope_flow::dissector::qq_video;
 use ottoscope_flow::run::{RunError, feed_all};
 use ottoscope_flow::{Config, Engine, Flow, FlowId, Message, Segment, Shard, Sink};
 use ottoscope_media::extract::{self, ExtractError, Report};
-use ottoscope_media::qq::{self, Session, Stream};
+use ottoscope_media::qq::{self, Session};
 use ottoscope_media::rtp_video;
 use ottoscope_media::strip::Strip;
 use ottoscope_media::vp8::Limits;
-use ottoscope_media::{Extract, Frame};
+use ottoscope_media::{Extract, Frame, Stream};
 use ottoscope_store::Study;
 
 use crate::commands::calls::args::{AfterLoss, VideoArgs};

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use ottoscope_flow::{Flow, FlowId, Message, Span};
-use ottoscope_media::qq::{Options, Session, Stream};
-use ottoscope_media::{Frame, FrameState, Quality};
+use ottoscope_media::qq::{Options, Session};
+use ottoscope_media::{Frame, FrameState, Quality, Stream};
 
 use crate::tables::{FrameRow, VideoRow};
 

@@ -3,6 +3,9 @@
 use ottoscope_flow::{Direction, Timestamp};
 use ottoscope_wire::qq_video::{Form, media};
 
+use crate::assembly::Assembler;
+use crate::numbers::Numbers;
+
 /// One stream: a source in a direction, with one media type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stream {
@@ -16,7 +19,7 @@ pub struct Stream {
     pub media: u8,
     /// RTP payload type of the first packet.
     pub payload_type: u8,
-    /// `udp-05`, `udp-04` or `tcp`.
+    /// `udp-05`, `udp-04` or `tcp` of QQ's, or `rtp`.
     pub transport: &'static str,
     /// Over TCP, which form of the head won.
     pub form: Option<Form>,
@@ -65,6 +68,62 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// A stream whose first packet came at `first`.
+    pub(crate) fn new(
+        (number, first): (u32, Timestamp),
+        direction: Direction,
+        (ssrc, payload_type): (u32, u8),
+        media: u8,
+        transport: &'static str,
+        clock_hz: u32,
+    ) -> Self {
+        Stream {
+            number,
+            direction,
+            ssrc,
+            media,
+            payload_type,
+            transport,
+            form: None,
+            clock_hz,
+            clock_verified: false,
+            first,
+            last: first,
+            packets: 0,
+            bytes: 0,
+            lost: 0,
+            sequence_lost: 0,
+            duplicates: 0,
+            retransmitted: 0,
+            reordered: 0,
+            late: 0,
+            restarts: 0,
+            layout: Layout::default(),
+            intact: 0,
+            after_loss: 0,
+            incomplete: 0,
+            key_frames: 0,
+            restored: 0,
+            size: None,
+        }
+    }
+
+    /// Takes over what its numbers and its frames have told: `leading` counts what was lost,
+    /// `sequences` are RTP's.
+    pub(crate) fn count(&mut self, leading: &Numbers, sequences: &Numbers, frames: &Assembler) {
+        self.lost = leading.lost();
+        self.duplicates = leading.duplicates;
+        self.reordered = leading.reordered;
+        self.restarts = leading.restarts;
+        self.sequence_lost = sequences.lost();
+        let tally = frames.tally();
+        self.late = tally.late;
+        (self.intact, self.after_loss) = (tally.intact, tally.after_loss);
+        self.incomplete = tally.incomplete;
+        (self.key_frames, self.restored) = (tally.key, tally.restored);
+        self.size = frames.size();
+    }
+
     /// Whether it carries video.
     pub fn is_video(&self) -> bool {
         self.media == media::VIDEO
