@@ -6,6 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{LearnError, Rows};
 
+/// Where networks are trained. Other models know one place only, and so does prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Device {
+    /// The processor: the same parameters for the same seed, to the bit.
+    #[default]
+    Cpu,
+    /// The graphics card that the system names first; needs the feature `gpu`. Sums are taken in
+    /// another order there, so that parameters are not those of the processor to the bit.
+    Gpu,
+}
+
 /// How to train.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fit {
@@ -28,6 +39,8 @@ pub struct Fit {
     pub checkpoint: Option<PathBuf>,
     /// Bytes that training may take beside the samples; without it, what the system gives.
     pub memory: Option<u64>,
+    /// Where networks are trained.
+    pub device: Device,
 }
 
 impl Default for Fit {
@@ -43,6 +56,7 @@ impl Default for Fit {
             balance: false,
             checkpoint: None,
             memory: None,
+            device: Device::Cpu,
         }
     }
 }

@@ -37,6 +37,12 @@ pub enum LearnError {
         /// Passes that went well.
         epoch: u32,
     },
+    /// No graphics card to train on, or one that gave up.
+    #[error("cannot train on a graphics card: {why}")]
+    Gpu {
+        /// What is missing, or went wrong.
+        why: String,
+    },
     /// A class without samples where each must have some.
     #[error("class {class} has no samples{part}: leave it out, or find some")]
     EmptyClass {

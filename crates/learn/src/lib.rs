@@ -42,7 +42,7 @@ mod engine;
 mod testing;
 mod whole;
 
-pub use classifier::{Classifier, Control, Epoch, Fit};
+pub use classifier::{Classifier, Control, Device, Epoch, Fit};
 pub use dataset::{Dataset, Rows};
 pub use error::LearnError;
 pub use model::{MODELS, Model};

@@ -47,6 +47,7 @@ pub(crate) const DOORS: &[Door] = &[
     Door { prefix: "arrow", owner: "store", heavy: true, instead: "let `store` keep the rows" },
     Door { prefix: "parquet", owner: "store", heavy: true, instead: "let `store` keep the rows" },
     Door { prefix: "datafusion", owner: "analysis", heavy: true, instead: "ask `analysis`" },
+    Door { prefix: "burn", owner: "learn", heavy: true, instead: "train through `learn`" },
     Door {
         prefix: "tokio",
         owner: "analysis",

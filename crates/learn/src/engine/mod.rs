@@ -5,6 +5,8 @@
 
 pub(crate) mod columns;
 pub(crate) mod convolution;
+#[cfg(feature = "gpu")]
+pub(crate) mod gpu;
 pub(crate) mod math;
 pub(crate) mod network;
 pub(crate) mod onnx;

@@ -88,4 +88,15 @@ pub(crate) trait Network: Send + Sync + Sized {
 
     /// The graph for others, where it can be said.
     fn onnx(&self, parameters: &[f32]) -> Option<Vec<u8>>;
+
+    /// Scores of a batch, by class, as operations of a graphics card. `tensors` are those of
+    /// [`Network::tensors`] in order and flat; `bytes` of 0 to 1 by sample; `drops` whether what
+    /// training drops is dropped.
+    #[cfg(feature = "gpu")]
+    fn scores(
+        &self,
+        tensors: &[super::gpu::Flat],
+        bytes: super::gpu::Matrix,
+        drops: bool,
+    ) -> super::gpu::Matrix;
 }

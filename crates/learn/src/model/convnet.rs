@@ -8,6 +8,8 @@ use std::marker::PhantomData;
 
 use crate::Rows;
 use crate::engine::convolution::{Convolution, Kept, Place};
+#[cfg(feature = "gpu")]
+use crate::engine::gpu;
 use crate::engine::math::{self, Tally, cross_entropy, softmax, transpose};
 use crate::engine::network::{Network, SHARD, Step, Tensor};
 use crate::engine::onnx::{Attribute, Graph};
@@ -642,5 +644,17 @@ impl<P: Plan> Network for Convnet<P> {
         graph.dense("units", "dense2", "scores");
         graph.softmax("scores");
         Some(graph.model(Self::NAME, self.width, self.classes))
+    }
+
+    #[cfg(feature = "gpu")]
+    fn scores(&self, tensors: &[gpu::Flat], bytes: gpu::Matrix, drops: bool) -> gpu::Matrix {
+        let batch = bytes.dims()[0];
+        let [first, second] = self.convolutions;
+        let (rows, columns) = first.size;
+        let images = gpu::widened(bytes, rows * columns).reshape([batch, 1, rows, columns]);
+        let images = gpu::convolved(images, &tensors[0], &tensors[1], first);
+        let images = gpu::convolved(images, &tensors[2], &tensors[3], second);
+        let units = gpu::dense(images.reshape([batch, self.flat_len()]), &tensors[4], &tensors[5]);
+        gpu::dense(gpu::rectified(units, drops), &tensors[6], &tensors[7])
     }
 }

@@ -5,6 +5,8 @@
 //! have it; PyTorch has two, whose sum moves twice as fast under Adam.
 
 use crate::Rows;
+#[cfg(feature = "gpu")]
+use crate::engine::gpu;
 use crate::engine::math::{self, Gates, Tally, cross_entropy, softmax, transpose};
 use crate::engine::network::{Network, SHARD, Step, Tensor};
 use crate::engine::onnx::{Attribute, Graph};
@@ -446,6 +448,27 @@ impl Network for Lstm {
         graph.dense("last", "dense", "scores");
         graph.softmax("scores");
         Some(graph.model(Self::NAME, self.width, self.classes))
+    }
+
+    #[cfg(feature = "gpu")]
+    fn scores(&self, tensors: &[gpu::Flat], bytes: gpu::Matrix, _drops: bool) -> gpu::Matrix {
+        use burn::tensor::activation::{sigmoid, tanh};
+
+        let batch = bytes.dims()[0];
+        let inputs = gpu::widened(bytes, self.steps * STRIDE).reshape([batch * self.steps, STRIDE]);
+        let inputs = gpu::dense(inputs, &tensors[0], &tensors[2]);
+        let inputs = inputs.reshape([batch, self.steps, 4 * CELLS]);
+        let back = tensors[1].clone().reshape([4 * CELLS, CELLS]).transpose();
+        let mut cell = gpu::Matrix::zeros([batch, CELLS], &inputs.device());
+        let mut hidden = cell.clone();
+        for step in 0..self.steps {
+            let input = inputs.clone().narrow(1, step, 1).reshape([batch, 4 * CELLS]);
+            let sums = input + hidden.matmul(back.clone());
+            let gate = |number: usize| sums.clone().narrow(1, number * CELLS, CELLS);
+            cell = sigmoid(gate(1)) * cell + sigmoid(gate(0)) * tanh(gate(2));
+            hidden = sigmoid(gate(3)) * tanh(cell.clone());
+        }
+        gpu::dense(hidden, &tensors[3], &tensors[4])
     }
 }
 

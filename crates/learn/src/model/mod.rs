@@ -9,6 +9,8 @@ mod logistic;
 mod lstm;
 mod nearest;
 mod neural;
+#[cfg(all(test, feature = "gpu"))]
+mod on_card;
 mod ours;
 #[cfg(test)]
 mod slopes;

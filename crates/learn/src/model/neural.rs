@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::classifier::{Control, Epoch, Fit};
-use crate::engine::math::{Adam, likeliest};
+use crate::classifier::{Control, Device, Epoch, Fit};
+#[cfg(feature = "gpu")]
+use crate::engine::gpu;
+use crate::engine::math::{Adam, Tally, likeliest};
 use crate::engine::network::{Network, Step};
 use crate::engine::random::{Random, mix};
 use crate::engine::simd::Buffer;
@@ -232,7 +234,8 @@ impl<N: Network> Neural<N> {
         })
     }
 
-    /// One pass. Its order and what it drops follow from the seed and its number alone.
+    /// One pass over rows that were shuffled for it. What it drops follows from the seed and its
+    /// number alone.
     fn pass(
         network: &N,
         at: &mut Progress,
@@ -241,18 +244,16 @@ impl<N: Network> Neural<N> {
         weights: &[f32],
         slope: &mut Buffer,
         work: &mut N::Work,
-    ) -> (f32, f32) {
+    ) -> Tally {
         let number = at.epochs.len() as u64 + 1;
-        let mut order = train.rows.to_vec();
-        Random::part(how.seed, number).shuffle(&mut order);
-        let (mut loss, mut right) = (0.0, 0);
-        for (batch, rows) in order.chunks(how.batch.max(1)).enumerate() {
+        let mut sum = Tally::default();
+        for (batch, rows) in train.rows.chunks(how.batch.max(1)).enumerate() {
             let rows = Rows { data: train.data, rows };
             let seed = Some(mix(mix(how.seed ^ number << 32) ^ batch as u64));
             let step = Step { weights, seed, threads: how.threads };
             let tally = network.learn(&at.parameters, rows, &step, slope, work);
-            loss += tally.loss;
-            right += tally.right;
+            sum.loss += tally.loss;
+            sum.right += tally.right;
             at.steps += 1;
             let adam = Adam::new(how.rate, at.steps);
             let piece = at.parameters.len().div_ceil(how.threads.max(1)).next_multiple_of(16);
@@ -272,8 +273,39 @@ impl<N: Network> Neural<N> {
                 },
             );
         }
-        let len = train.len() as f64;
-        ((loss / len) as f32, (right as f64 / len) as f32)
+        sum
+    }
+
+    /// The same on a graphics card.
+    #[cfg(feature = "gpu")]
+    fn pass_on_card(
+        network: &N,
+        at: &mut Progress,
+        train: Rows<'_>,
+        how: &Fit,
+        weights: &[f32],
+    ) -> Result<Tally, LearnError> {
+        let seed = Some(mix(how.seed ^ (at.epochs.len() as u64 + 1) << 32));
+        let state = gpu::State {
+            parameters: &mut at.parameters,
+            mean: &mut at.mean,
+            square: &mut at.square,
+            steps: &mut at.steps,
+        };
+        let how = gpu::How { weights, rate: how.rate, batch: how.batch, seed };
+        gpu::pass(network, state, train, how)
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    fn pass_on_card(
+        _: &N,
+        _: &mut Progress,
+        _: Rows<'_>,
+        _: &Fit,
+        _: &[f32],
+    ) -> Result<Tally, LearnError> {
+        let why = "this program was built without `--features gpu`".to_owned();
+        Err(LearnError::Gpu { why })
     }
 }
 
@@ -304,8 +336,17 @@ impl<N: Network> Classifier for Neural<N> {
         let mut slope = Buffer::zeros(at.parameters.len());
         let mut work = network.work(batch, true);
         while !at.finished && at.epochs.len() < how.epochs as usize {
-            let (loss, accuracy) =
-                Self::pass(&network, &mut at, train, how, &weights, &mut slope, &mut work);
+            let mut order = train.rows.to_vec();
+            Random::part(how.seed, at.epochs.len() as u64 + 1).shuffle(&mut order);
+            let order = Rows { data: train.data, rows: &order };
+            let sum = match how.device {
+                Device::Cpu => {
+                    Self::pass(&network, &mut at, order, how, &weights, &mut slope, &mut work)
+                }
+                Device::Gpu => Self::pass_on_card(&network, &mut at, order, how, &weights)?,
+            };
+            let len = train.len() as f64;
+            let (loss, accuracy) = ((sum.loss / len) as f32, (sum.right as f64 / len) as f32);
             let validated = (!validation.is_empty()).then(|| {
                 let chances =
                     Self::probabilities(&network, classes, &at.parameters, validation, how.threads);

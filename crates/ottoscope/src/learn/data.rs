@@ -29,6 +29,9 @@ pub(crate) fn learned(error: LearnError) -> anyhow::Error {
             error.to_string(),
             "samples are files of `learn samples`, or IDX images with their labels beside them",
         ),
+        LearnError::Gpu { .. } => {
+            hinted(error.to_string(), "train on the processor: leave out --device gpu")
+        }
         LearnError::Diverged { .. } => {
             hinted(error.to_string(), "a tenth of the step often does: --rate 0.0001")
         }

@@ -164,9 +164,11 @@ fn what_a_score_is_worth_is_said() {
 fn what_cannot_be_learned_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let [wechat, _] = captures(folder.path());
+    let [wechat, voice] = captures(folder.path());
     let samples = at("one.safetensors");
     succeeds(&["learn", "samples", text(&wechat), "-o", text(&samples)]);
+    let both = at("both.safetensors");
+    succeeds(&["learn", "samples", text(&wechat), text(&voice), "-o", text(&both)]);
     let model = at("m.safetensors");
     let check = |arguments: &[&str], expected: &str| {
         let said = fails(arguments);
@@ -178,6 +180,10 @@ fn what_cannot_be_learned_is_said() {
         "there are: lstm",
     );
     check(&["learn", "train", text(&samples), "-o", "model.bin"], "no name for weights");
+    if cfg!(not(feature = "gpu")) {
+        let on_card = ["learn", "train", text(&both), "--device", "gpu", "-o", text(&model)];
+        check(&on_card, "--features gpu");
+    }
     check(&["learn", "samples", text(&wechat), "-o", "s.idx"], "no name for a file of samples");
     check(&["learn", "predict", "--model", text(&model), text(&wechat)], "no card");
     std::fs::write(at("images-idx3-ubyte"), b"\0\0\x08\x01garbage").unwrap();

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use ottoscope_learn::Fit;
 use ottoscope_learn::masks::Mask;
 use ottoscope_learn::split::Rung;
+use ottoscope_learn::{Device, Fit};
 
 #[derive(Debug, Args)]
 pub(crate) struct LearnArgs {
@@ -211,6 +211,18 @@ pub(crate) struct FitArgs {
     /// Classes weigh the same however many samples they have
     #[arg(long)]
     pub(crate) balance: bool,
+    /// Where networks are trained; gpu needs a program built with `--features gpu`
+    #[arg(long, value_name = "DEVICE", value_enum, default_value_t = Place::Cpu)]
+    pub(crate) device: Place,
+}
+
+/// Where networks are trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Place {
+    /// The processor: the same parameters for the same seed
+    Cpu,
+    /// The graphics card that the system names first
+    Gpu,
 }
 
 impl FitArgs {
@@ -225,6 +237,10 @@ impl FitArgs {
             seed: self.seed,
             threads: self.threads.map_or_else(cores, usize::from),
             balance: self.balance,
+            device: match self.device {
+                Place::Cpu => Device::Cpu,
+                Place::Gpu => Device::Gpu,
+            },
             ..Fit::default()
         }
     }
