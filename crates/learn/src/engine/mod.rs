@@ -5,6 +5,8 @@
 
 pub(crate) mod columns;
 pub(crate) mod convolution;
+pub(crate) mod dense;
+pub(crate) mod last;
 pub(crate) mod math;
 pub(crate) mod network;
 pub(crate) mod onnx;
