@@ -38,9 +38,11 @@ impl Dense {
         (unit / PANEL * self.inputs + input) * PANEL + unit % PANEL
     }
 
-    /// Panels of units that one of `threads` works on.
+    /// Panels of units that are a piece of work: all of them on one thread, else a quarter of what
+    /// a thread has to do, so that none waits for long.
     fn together(self, threads: usize) -> usize {
-        (self.units / PANEL).div_ceil(threads.max(1))
+        let pieces = if threads > 1 { 4 * threads } else { 1 };
+        (self.units / PANEL).div_ceil(pieces)
     }
 
     /// Units of what goes in; half of them, drawn from `dropped`, are dropped.

@@ -10,7 +10,7 @@ use crate::engine::math::{self, Gates, Tally, transpose};
 use crate::engine::network::{Network, SHARD, Step, Tensor};
 use crate::engine::onnx::{Attribute, BYTES, Graph};
 use crate::engine::random::Random;
-use crate::engine::simd::{Buffer, Left, PANEL, Start, product};
+use crate::engine::simd::{Buffer, Left, PANEL, Start, Wide, product, wide};
 use crate::engine::store::Head;
 use crate::engine::threads::share;
 
@@ -68,15 +68,7 @@ impl Lstm {
 
     /// Brings the bytes of step `step` where they are read.
     fn bytes(&self, rows: Rows<'_>, step: usize, to: &mut [f32]) {
-        let mut padded = [0; PANEL];
-        for (sample, to) in rows.samples().zip(to.chunks_exact_mut(PANEL)) {
-            let end = sample.len().min(self.width);
-            let from = &sample[(step * STRIDE).min(end)..((step + 1) * STRIDE).min(end)];
-            padded[..from.len()].copy_from_slice(from);
-            padded[from.len()..].fill(0);
-            math::shares(&padded, to);
-            to[STRIDE] = 1.0;
-        }
+        wide(Bytes { rows, from: step * STRIDE, end: self.width, to });
     }
 
     /// Scores of a shard. What the way back needs is kept where `keep`.
@@ -172,6 +164,36 @@ impl Lstm {
                     &mut gates_slope[(panel * INPUT + part) * PANEL * PANEL..][..PANEL * PANEL],
                 );
             }
+        }
+    }
+}
+
+/// Bytes of one step, zero behind a sample's end, and the constant behind them.
+struct Bytes<'a> {
+    rows: Rows<'a>,
+    from: usize,
+    end: usize,
+    to: &'a mut [f32],
+}
+
+impl Wide for Bytes<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let (to, _) = self.to.as_chunks_mut::<PANEL>();
+        for (sample, to) in self.rows.samples().zip(to) {
+            let sample = &sample[..sample.len().min(self.end)];
+            let rest = &sample[self.from.min(sample.len())..];
+            let mut bytes = [0; STRIDE];
+            match rest.first_chunk() {
+                Some(whole) => bytes = *whole,
+                None => bytes[..rest.len()].copy_from_slice(rest),
+            }
+            for (to, byte) in to.iter_mut().zip(bytes) {
+                *to = f32::from(byte) / 255.0;
+            }
+            to[STRIDE] = 1.0;
         }
     }
 }
