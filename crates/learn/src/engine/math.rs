@@ -143,11 +143,13 @@ impl Wide for Forward<'_> {
             let (i, f) = (first * f, first * i);
             let (n, o) = (tanh_of::<FUSED>(second * o), second * n);
             (input[at], forget[at], new[at], output[at]) = (i, f, n, o);
-            let c = fused::<FUSED>(f, cell[at], i * n);
-            cell[at] = c;
-            let s = tanh_of::<FUSED>(1.0 / below_sigmoid::<FUSED>(c, TANH));
+            cell[at] = fused::<FUSED>(f, cell[at], i * n);
+        }
+        // A loop of its own: half as much waits for what comes before it.
+        for at in 0..len {
+            let s = tanh_of::<FUSED>(1.0 / below_sigmoid::<FUSED>(cell[at], TANH));
             squashed[at] = s;
-            hidden[at] = o * s;
+            hidden[at] = output[at] * s;
         }
     }
 }
@@ -173,12 +175,14 @@ impl Wide for Through<'_> {
             let i = below_sigmoid::<FUSED>(input[at], SIGMOID);
             let f = below_sigmoid::<FUSED>(forget[at], SIGMOID);
             let n = below_sigmoid::<FUSED>(new[at], TANH);
-            let o = below_sigmoid::<FUSED>(output[at], SIGMOID);
             // cell / f + (2 - n) / (i * n), over one denominator; a tanh is 2 / n - 1.
             let both = i * n;
-            let c = fused::<FUSED>(cell[at], both, (2.0 - n) * f) / (both * f);
-            cell[at] = c;
-            let s = below_sigmoid::<FUSED>(c, TANH);
+            cell[at] = fused::<FUSED>(cell[at], both, (2.0 - n) * f) / (both * f);
+        }
+        // A loop of its own, as above.
+        for at in 0..len {
+            let o = below_sigmoid::<FUSED>(output[at], SIGMOID);
+            let s = below_sigmoid::<FUSED>(cell[at], TANH);
             hidden[at] = (2.0 - s) / (s * o);
         }
     }
