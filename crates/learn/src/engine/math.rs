@@ -427,6 +427,30 @@ mod tests {
     }
 
     #[test]
+    fn cells_are_the_same_whether_or_not_anything_goes_back() {
+        let sums = |from: f32| -> Vec<f32> { (0..999).map(|at| from + at as f32 / 40.0).collect() };
+        let all = || [sums(-12.0), sums(-3.0), sums(-20.0), sums(-15.0)];
+        let held: Vec<f32> = (0..999).map(|at| (at % 41) as f32 / 10.0 - 2.0).collect();
+        let (mut kept, mut hidden, mut squashed) = (held.clone(), [0.0; 999], [0.0; 999]);
+        let [input, forget, new, output] = &mut all();
+        Gates { input, forget, new, output }.forward(&mut kept, &mut squashed, &mut hidden);
+        let (mut through, mut out) = (held.clone(), [0.0; 999]);
+        let [input, forget, new, output] = &mut all();
+        Gates { input, forget, new, output }.through(&mut through, &mut out);
+        let [input, forget, new, output] = all().map(|sums| sums.into_iter().map(f64::from));
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let sums = input.zip(forget).zip(new.zip(output)).zip(held).enumerate();
+        for (at, (((input, forget), (new, output)), held)) in sums {
+            let cell = sigmoid(forget) * f64::from(held) + sigmoid(input) * new.tanh();
+            let wanted = (cell, sigmoid(output) * cell.tanh());
+            for (cell, hidden) in [(kept[at], hidden[at]), (through[at], out[at])] {
+                let apart = (f64::from(cell) - wanted.0, f64::from(hidden) - wanted.1);
+                assert!(apart.0.abs() < 1e-6 && apart.1.abs() < 5e-7, "{at}: {apart:?}");
+            }
+        }
+    }
+
+    #[test]
     fn probabilities_sum_to_one() {
         let mut scores = [1000.0, 999.0, -1000.0];
         softmax(&mut scores);
