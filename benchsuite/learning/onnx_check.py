@@ -1,4 +1,4 @@
-"""Runs an exported model: `onnx_check.py MODEL SAMPLES EXPECTED`, fails where it disagrees."""
+"""Runs an exported model: `onnx_check.py MODEL SAMPLES FEATURES EXPECTED`, fails where it disagrees."""
 
 import sys
 
@@ -6,10 +6,13 @@ import numpy
 import onnxruntime
 
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
-width = session.get_inputs()[0].shape[1]
-samples = numpy.fromfile(sys.argv[2], numpy.uint8).reshape(-1, width)
-expected = numpy.fromfile(sys.argv[3], numpy.float32).reshape(len(samples), -1)
-found = session.run(["probabilities"], {"input": samples.astype(numpy.float32) / 255})[0]
+raw = {
+    "input": numpy.fromfile(sys.argv[2], numpy.uint8).astype(numpy.float32) / 255,
+    "features": numpy.fromfile(sys.argv[3], numpy.float32),
+}
+given = {entry.name: raw[entry.name].reshape(-1, entry.shape[1]) for entry in session.get_inputs()}
+found = session.run(["probabilities"], given)[0]
+expected = numpy.fromfile(sys.argv[4], numpy.float32).reshape(len(found), -1)
 if found.shape != expected.shape:
     sys.exit(f"shape {found.shape}, not {expected.shape}")
 apart = abs(found - expected).max()

@@ -8,6 +8,7 @@ Prints lines of the same form. THREADS (1), BATCH (128) and SEED (1) come from t
 import gzip
 import os
 import resource
+import statistics
 import sys
 import time
 
@@ -16,6 +17,7 @@ import numpy
 THREADS = int(os.environ.get("THREADS", "1"))
 BATCH = int(os.environ.get("BATCH", "128"))
 SEED = int(os.environ.get("SEED", "1"))
+PREDICTIONS = 5  # as in `examples/train.rs`
 
 
 def idx(path, header, shape):
@@ -81,6 +83,16 @@ def network(name, classes):
     raise SystemExit(f"no network {name}")
 
 
+def timed(predict):
+    """What it predicts, and the medians of wall and CPU seconds; the first time is a warm-up."""
+    chances, times = predict(), []
+    for _ in range(PREDICTIONS):
+        wall, used = time.perf_counter(), cpu()
+        predict()
+        times.append((time.perf_counter() - wall, cpu() - used))
+    return chances, *(statistics.median(column) for column in zip(*times))
+
+
 def deep(name, epochs, images, labels, test, classes):
     import torch
 
@@ -110,10 +122,12 @@ def deep(name, epochs, images, labels, test, classes):
         )
     model.eval()
     held = torch.from_numpy(images[test].copy())
-    wall, used = time.time(), cpu()
-    with torch.inference_mode():
-        chances = torch.cat([model(part.float() / 255).softmax(1) for part in held.split(BATCH)])
-    return chances.numpy(), time.time() - wall, cpu() - used
+
+    def predict():
+        with torch.inference_mode():
+            return torch.cat([model(part.float() / 255).softmax(1) for part in held.split(BATCH)]).numpy()
+
+    return timed(predict)
 
 
 def shallow(name, images, labels, test):
@@ -137,9 +151,7 @@ def shallow(name, images, labels, test):
         f"epoch 1 loss nan accuracy {right} wall {time.time() - wall:.2f} cpu {cpu() - used:.2f}",
         flush=True,
     )
-    wall, used = time.time(), cpu()
-    chances = model.predict_proba(held)
-    return chances, time.time() - wall, cpu() - used
+    return timed(lambda: model.predict_proba(held))
 
 
 def main():
@@ -155,7 +167,7 @@ def main():
     accuracy = (chances.argmax(1) == labels[test]).mean()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"test accuracy {accuracy:.4f} predict wall {wall:.3f} cpu {used:.3f} "
+        f"test accuracy {accuracy:.4f} predict wall {wall:.4f} cpu {used:.4f} "
         f"({test.sum() / wall:.0f}/s) size 0 peak {peak:.0f} MB"
     )
 

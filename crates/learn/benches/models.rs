@@ -1,5 +1,7 @@
 //! One pass of training and a prediction, model by model, on random samples.
 
+use std::time::Duration;
+
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ottoscope_learn::{Classifier, Control, Dataset, Fit, MODELS, Model, Rows};
 
@@ -29,6 +31,7 @@ fn models(criterion: &mut Criterion) {
     for made in MODELS {
         let mut group = criterion.benchmark_group(made.name);
         group.sample_size(10).throughput(Throughput::Elements(SAMPLES as u64));
+        group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
         group.bench_function("learn", |bencher| {
             bencher.iter_batched(|| (), |()| learn(made, rows), BatchSize::PerIteration);
         });

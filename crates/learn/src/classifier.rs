@@ -123,8 +123,10 @@ pub trait Classifier: Send + Sync {
     /// Bytes of what was learned.
     fn size(&self) -> usize;
 
-    /// What was learned as an ONNX model: bytes of samples divided by 255 go in as `input`,
-    /// probabilities come out as `probabilities`. Nothing where it can't be said in ONNX.
+    /// What was learned as an ONNX model: bytes of samples divided by 255 go in as `input`, features
+    /// as `features`, whichever the model looks at; probabilities come out as `probabilities`.
+    /// Nothing where it can't be said in ONNX: an LSTM whose last step is cut off, an image that
+    /// is not filled.
     fn onnx(&self) -> Option<Vec<u8>> {
         None
     }

@@ -1,7 +1,7 @@
 //! Files written whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
 use crate::LearnError;
@@ -16,13 +16,15 @@ pub(crate) fn write(
     fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), LearnError> {
     let failed = |error| LearnError::Io { path: path.to_owned(), error };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
+    let name = path.file_name().ok_or_else(|| failed(ErrorKind::InvalidFilename.into()))?;
+    let mut part = name.to_owned();
+    part.push(".part");
+    let part = path.with_file_name(part);
     let written = File::create(&part).and_then(|file| {
         let mut out = BufWriter::new(file);
         fill(&mut out)?;
-        out.flush()
+        // On the disk before it has its name, or a loss of power leaves an empty file behind it.
+        out.into_inner()?.sync_all()
     });
     written.and_then(|()| fs::rename(&part, path)).map_err(|error| {
         let _ = fs::remove_file(&part); // what is half written helps nobody

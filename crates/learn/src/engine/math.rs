@@ -4,12 +4,13 @@
 
 use crate::engine::simd::{PANEL, Wide, fused, wide};
 
+/// Adding and taking away 1.5 * 2^23 rounds to the nearest whole number, which then stands in the
+/// low bits.
+const ROUND: f32 = 12_582_912.0;
+
 /// `e^x` to two units in the last place, within `-87..=88`; beyond, the value at the end.
 #[inline(always)]
 fn exp<const FUSED: bool>(x: f32) -> f32 {
-    // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number, which then stands in
-    // the low bits.
-    const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts, the first with so few bits that its products are exact (Cephes).
     const HIGH: f32 = 0.693_359_4;
     const LOW: f32 = -2.121_944_4e-4;
@@ -34,10 +35,34 @@ fn within(x: f32, low: f32, high: f32) -> f32 {
     if x > high { high } else { x }
 }
 
-/// `1 + e^-x`, whose inverse is the sigmoid; not above 5e8, so that four have a product.
+/// A bound of what goes in, and how often 2 is multiplied with itself for each 1 of it.
+#[derive(Clone, Copy)]
+struct Curve(f32, f32);
+
+/// `e^-x`, for a sigmoid.
+const SIGMOID: Curve = Curve(20.0, -std::f32::consts::LOG2_E);
+/// `e^-2x`, for a tanh.
+const TANH: Curve = Curve(10.0, -2.0 * std::f32::consts::LOG2_E);
+
+/// `1 + e^-x` or `1 + e^-2x`, whose inverse is the sigmoid of `x` or of twice that; not above 5e8,
+/// so that four have a product. The power is within 2e-7 of itself, and exactly 1 of 0.
+#[allow(clippy::approx_constant)] // a coefficient that is near ln 2 and not it
 #[inline(always)]
-fn below_sigmoid<const FUSED: bool>(x: f32) -> f32 {
-    1.0 + exp::<FUSED>(within(-x, -20.0, 20.0))
+fn below_sigmoid<const FUSED: bool>(x: f32, Curve(bound, scale): Curve) -> f32 {
+    let x = within(x, -bound, bound);
+    let rounded = fused::<FUSED>(x, scale, ROUND);
+    let r = fused::<FUSED>(x, scale, -(rounded - ROUND));
+    // 2^r on -0.5..=0.5: of all polynomials of this degree that are 1 at 0 the one whose largest
+    // relative error is least, 9e-8 before it is rounded.
+    let mut p = 1.326_472_7e-3;
+    p = fused::<FUSED>(p, r, 9.671_513e-3);
+    p = fused::<FUSED>(p, r, 5.550_733_6e-2);
+    p = fused::<FUSED>(p, r, 2.402_224_2e-1);
+    p = fused::<FUSED>(p, r, 6.931_47e-1);
+    p = fused::<FUSED>(p, r, 1.0);
+    // The whole part goes straight into the exponent. What is no number has no bits that get
+    // there, and stays so.
+    1.0 + f32::from_bits(p.to_bits().wrapping_add(rounded.to_bits() << 23))
 }
 
 /// Tanh from the inverse of [`below_sigmoid`] of twice the value.
@@ -67,6 +92,11 @@ impl<'a> Gates<'a> {
         hidden: &'a mut [f32],
     ) {
         wide(Forward { gates: self, cell, squashed, hidden });
+    }
+
+    /// Forward where nothing goes back: gates stay sums, and a cell costs two divisions.
+    pub(crate) fn through(self, cell: &'a mut [f32], hidden: &'a mut [f32]) {
+        wide(Through { gates: self, cell, hidden });
     }
 
     /// Backward: gates go in as what they let through and come out as the loss's slope by their
@@ -102,10 +132,10 @@ impl Wide for Forward<'_> {
         let (cell, squashed) = (self.cell, &mut self.squashed[..len]);
         let hidden = &mut self.hidden[..len];
         for at in 0..len {
-            let i = below_sigmoid::<FUSED>(input[at]);
-            let f = below_sigmoid::<FUSED>(forget[at]);
-            let n = below_sigmoid::<FUSED>(2.0 * new[at]);
-            let o = below_sigmoid::<FUSED>(output[at]);
+            let i = below_sigmoid::<FUSED>(input[at], SIGMOID);
+            let f = below_sigmoid::<FUSED>(forget[at], SIGMOID);
+            let n = below_sigmoid::<FUSED>(new[at], TANH);
+            let o = below_sigmoid::<FUSED>(output[at], SIGMOID);
             // Four inverses for one division, which costs as much as ten products.
             let (first, second) = (i * f, n * o);
             let inverse = 1.0 / (first * second);
@@ -113,11 +143,47 @@ impl Wide for Forward<'_> {
             let (i, f) = (first * f, first * i);
             let (n, o) = (tanh_of::<FUSED>(second * o), second * n);
             (input[at], forget[at], new[at], output[at]) = (i, f, n, o);
-            let c = fused::<FUSED>(f, cell[at], i * n);
-            cell[at] = c;
-            let s = tanh_of::<FUSED>(1.0 / below_sigmoid::<FUSED>(2.0 * c));
+            cell[at] = fused::<FUSED>(f, cell[at], i * n);
+        }
+        // A loop of its own: half as much waits for what comes before it.
+        for at in 0..len {
+            let s = tanh_of::<FUSED>(1.0 / below_sigmoid::<FUSED>(cell[at], TANH));
             squashed[at] = s;
-            hidden[at] = o * s;
+            hidden[at] = output[at] * s;
+        }
+    }
+}
+
+struct Through<'a> {
+    gates: Gates<'a>,
+    cell: &'a mut [f32],
+    hidden: &'a mut [f32],
+}
+
+impl Wide for Through<'_> {
+    type Out = ();
+
+    #[allow(clippy::many_single_char_names)] // as the literature has them
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let len = self.cell.len();
+        let Gates { input, forget, new, output } = self.gates;
+        let (input, forget) = (&input[..len], &forget[..len]);
+        let (new, output) = (&new[..len], &output[..len]);
+        let (cell, hidden) = (self.cell, &mut self.hidden[..len]);
+        for at in 0..len {
+            let i = below_sigmoid::<FUSED>(input[at], SIGMOID);
+            let f = below_sigmoid::<FUSED>(forget[at], SIGMOID);
+            let n = below_sigmoid::<FUSED>(new[at], TANH);
+            // cell / f + (2 - n) / (i * n), over one denominator; a tanh is 2 / n - 1.
+            let both = i * n;
+            cell[at] = fused::<FUSED>(cell[at], both, (2.0 - n) * f) / (both * f);
+        }
+        // A loop of its own, as above.
+        for at in 0..len {
+            let o = below_sigmoid::<FUSED>(output[at], SIGMOID);
+            let s = below_sigmoid::<FUSED>(cell[at], TANH);
+            hidden[at] = (2.0 - s) / (s * o);
         }
     }
 }
@@ -231,6 +297,25 @@ impl Wide for Add<'_> {
     }
 }
 
+/// Bytes as shares of 255.
+pub(crate) fn shares(bytes: &[u8], to: &mut [f32]) {
+    wide(Shares { bytes, to });
+}
+
+struct Shares<'a> {
+    bytes: &'a [u8],
+    to: &'a mut [f32],
+}
+
+impl Wide for Shares<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        self.to.iter_mut().zip(self.bytes).for_each(|(to, &byte)| *to = f32::from(byte) / 255.0);
+    }
+}
+
 /// Cuts off what is below zero in a panel's row; where `kept` has a bit for each column, the rest
 /// is doubled or dropped by it.
 pub(crate) fn rectify(row: &mut [f32], kept: Option<u32>) {
@@ -335,10 +420,34 @@ mod tests {
             assert!((got / want - 1.0).abs() < 3e-7, "e^{x}: {got} {want}");
         }
         assert!(exp::<true>(f32::NAN).is_nan());
-        let tanh = |x: f32| tanh_of::<true>(1.0 / below_sigmoid::<true>(2.0 * x));
+        let tanh = |x: f32| tanh_of::<true>(1.0 / below_sigmoid::<true>(x, TANH));
         assert!((tanh(0.3) - 0.3f32.tanh()).abs() < 2e-7);
         assert_eq!((tanh(50.0), tanh(-50.0)), (1.0, -1.0));
         assert!(tanh(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn cells_are_the_same_whether_or_not_anything_goes_back() {
+        let sums = |from: f32| -> Vec<f32> { (0..999).map(|at| from + at as f32 / 40.0).collect() };
+        let all = || [sums(-12.0), sums(-3.0), sums(-20.0), sums(-15.0)];
+        let held: Vec<f32> = (0..999).map(|at| (at % 41) as f32 / 10.0 - 2.0).collect();
+        let (mut kept, mut hidden, mut squashed) = (held.clone(), [0.0; 999], [0.0; 999]);
+        let [input, forget, new, output] = &mut all();
+        Gates { input, forget, new, output }.forward(&mut kept, &mut squashed, &mut hidden);
+        let (mut through, mut out) = (held.clone(), [0.0; 999]);
+        let [input, forget, new, output] = &mut all();
+        Gates { input, forget, new, output }.through(&mut through, &mut out);
+        let [input, forget, new, output] = all().map(|sums| sums.into_iter().map(f64::from));
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let sums = input.zip(forget).zip(new.zip(output)).zip(held).enumerate();
+        for (at, (((input, forget), (new, output)), held)) in sums {
+            let cell = sigmoid(forget) * f64::from(held) + sigmoid(input) * new.tanh();
+            let wanted = (cell, sigmoid(output) * cell.tanh());
+            for (cell, hidden) in [(kept[at], hidden[at]), (through[at], out[at])] {
+                let apart = (f64::from(cell) - wanted.0, f64::from(hidden) - wanted.1);
+                assert!(apart.0.abs() < 1e-6 && apart.1.abs() < 5e-7, "{at}: {apart:?}");
+            }
+        }
     }
 
     #[test]

@@ -5,8 +5,10 @@
 
 pub(crate) mod columns;
 pub(crate) mod convolution;
+pub(crate) mod dense;
 #[cfg(feature = "gpu")]
 pub(crate) mod gpu;
+pub(crate) mod last;
 pub(crate) mod math;
 pub(crate) mod network;
 pub(crate) mod onnx;

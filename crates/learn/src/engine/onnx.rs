@@ -1,9 +1,24 @@
 //! Writes ONNX models: just enough of protocol buffers for the graphs that there are here
 //! (`onnx.proto3`, IR version 8, operators 13, `ai.onnx.ml` 3).
 
+use crate::engine::store::Head;
+
+/// What goes in: bytes of samples over 255.
+pub(crate) const BYTES: &str = "input";
+/// What goes in: features of samples.
+pub(crate) const FEATURES: &str = "features";
+/// What comes out.
+pub(crate) const PROBABILITIES: &str = "probabilities";
+
 /// Type of a tensor's elements (`TensorProto.DataType`).
 const FLOAT: u64 = 1;
+const UINT8: u64 = 2;
 const INT64: u64 = 7;
+const DOUBLE: u64 = 11;
+
+/// What `Cast` makes.
+pub(crate) const TO_FLOAT: Attribute<'_> = Attribute::Int(FLOAT as i64);
+pub(crate) const TO_DOUBLE: Attribute<'_> = Attribute::Int(DOUBLE as i64);
 
 /// A message under way.
 #[derive(Debug, Default)]
@@ -72,7 +87,7 @@ impl Attribute<'_> {
     }
 }
 
-/// A graph from `input`, samples by bytes, to `probabilities`, samples by classes.
+/// A graph from samples by bytes, features or both to samples by classes.
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
     nodes: Vec<Message>,
@@ -84,6 +99,17 @@ impl Graph {
     pub(crate) fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(name, shape, FLOAT, &bytes);
+    }
+
+    /// A column of numbers in double precision.
+    pub(crate) fn doubles(&mut self, name: &str, values: &[f64]) {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(name, &[values.len()], DOUBLE, &bytes);
+    }
+
+    /// Rows of bytes.
+    pub(crate) fn bytes(&mut self, name: &str, shape: &[usize], values: &[u8]) {
+        self.constant(name, shape, UINT8, values);
     }
 
     /// A column of whole numbers.
@@ -127,16 +153,17 @@ impl Graph {
 
     /// Scores to probabilities: the end.
     pub(crate) fn softmax(&mut self, input: &str) {
-        self.node("Softmax", &[input], &["probabilities"], &[("axis", Attribute::Int(1))]);
+        self.node("Softmax", &[input], &[PROBABILITIES], &[("axis", Attribute::Int(1))]);
     }
 
-    /// The model. `ModelProto`: ir_version 1, producer_name 2, graph 7, opset_import 8;
+    /// The model that takes `inputs`, so wide. `ModelProto`: ir_version 1, producer_name 2, graph 7, opset_import 8;
     /// `GraphProto`: node 1, name 2, initializer 5, input 11, output 12.
-    pub(crate) fn model(self, name: &str, width: usize, classes: usize) -> Vec<u8> {
+    pub(crate) fn model(self, head: Head, inputs: &[(&str, usize)]) -> Vec<u8> {
         let graph = self.nodes.iter().fold(Message::default(), |m, node| m.message(1, node));
-        let graph = self.constants.iter().fold(graph.text(2, name), |m, c| m.message(5, c));
+        let graph = self.constants.iter().fold(graph.text(2, head.name), |m, c| m.message(5, c));
         let graph =
-            graph.message(11, &value("input", width)).message(12, &value("probabilities", classes));
+            inputs.iter().fold(graph, |m, &(name, width)| m.message(11, &value(name, width)));
+        let graph = graph.message(12, &value(PROBABILITIES, head.classes));
         let operators = Message::default().text(1, "").number(2, 13);
         let trees = Message::default().text(1, "ai.onnx.ml").number(2, 3);
         Message::default()

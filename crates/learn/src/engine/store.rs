@@ -1,13 +1,12 @@
 //! Files of tensors: written whole or not at all, read with distrust.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::LearnError;
+use crate::{LearnError, whole};
 
 /// Files larger than this are not read: the largest model is 25 MB, its checkpoint 100 MB.
 const LARGEST: u64 = 1 << 31;
@@ -43,19 +42,6 @@ impl Stored {
     }
 }
 
-/// Puts `bytes` at `path`, whole or not at all: beside it first, then renamed.
-pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<(), LearnError> {
-    let refused = |error| LearnError::Io { path: path.to_owned(), error };
-    let name = path.file_name().ok_or_else(|| refused(io::ErrorKind::InvalidFilename.into()))?;
-    let mut beside = name.to_owned();
-    beside.push(".part");
-    let beside = path.with_file_name(beside);
-    let mut file = File::create(&beside).map_err(refused)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(refused)?;
-    drop(file);
-    fs::rename(&beside, path).map_err(refused)
-}
-
 /// Writes tensors and what is said of them.
 pub(crate) fn write(
     path: &Path,
@@ -71,7 +57,8 @@ pub(crate) fn write(
         })
         .collect::<Result<Vec<_>, LearnError>>()?;
     let bytes = safetensors::serialize(views, Some(said)).map_err(|e| wrong(e.to_string()))?;
-    put(path, &in_order(&bytes).ok_or_else(|| wrong("its header".to_owned()))?)
+    let bytes = in_order(&bytes).ok_or_else(|| wrong("its header".to_owned()))?;
+    whole::write(path, |out| out.write_all(&bytes))
 }
 
 /// The same file with the keys of its header in order, so that equal tensors are equal files.
@@ -89,13 +76,45 @@ fn in_order(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// What every model's file says.
-pub(crate) fn said(model: &str, width: usize, classes: usize) -> HashMap<String, String> {
-    HashMap::from([
-        ("model".to_owned(), model.to_owned()),
-        ("width".to_owned(), width.to_string()),
-        ("classes".to_owned(), classes.to_string()),
-    ])
+/// What every model is, in files and to others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// Bytes of a sample.
+    pub(crate) width: usize,
+    /// Classes, 0 before it has learned.
+    pub(crate) classes: usize,
+}
+
+impl Head {
+    /// As a file says it.
+    fn said(self) -> HashMap<String, String> {
+        HashMap::from([
+            ("model".to_owned(), self.name.to_owned()),
+            ("width".to_owned(), self.width.to_string()),
+            ("classes".to_owned(), self.classes.to_string()),
+        ])
+    }
+
+    /// Writes what the model has learned.
+    pub(crate) fn save(self, path: &Path, tensors: &[Stored]) -> Result<(), LearnError> {
+        if self.classes == 0 {
+            return Err(LearnError::Untrained { name: self.name });
+        }
+        write(path, self.said(), tensors)
+    }
+
+    /// Reads the file of a model of that name.
+    pub(crate) fn read<'a>(
+        path: &'a Path,
+        name: &'static str,
+    ) -> Result<(Archive<'a>, Head), LearnError> {
+        let archive = Archive::read(path, name)?;
+        let classes = archive.number("classes", 2..=usize::from(u16::MAX))?;
+        let width = archive.number("width", 1..=WIDEST)?;
+        Ok((archive, Head { name, width, classes }))
+    }
 }
 
 /// A file that was read.
@@ -148,12 +167,6 @@ impl<'a> Archive<'a> {
         })
     }
 
-    /// Bytes of a sample and number of classes, as every model says them.
-    pub(crate) fn shape(&self) -> Result<(usize, usize), LearnError> {
-        let classes = self.number("classes", 2..=usize::from(u16::MAX))?;
-        Ok((self.number("width", 1..=WIDEST)?, classes))
-    }
-
     fn tensor(&self, name: &str, kind: Dtype) -> Result<(Vec<usize>, &[u8]), LearnError> {
         let tensors = SafeTensors::deserialize(&self.bytes)
             .map_err(|error| self.wrong(format!("no safetensors: {error}")))?;
@@ -193,11 +206,14 @@ impl<'a> Archive<'a> {
         Ok(bytes.to_vec())
     }
 
-    /// Number of values of a tensor, its first index.
-    pub(crate) fn rows(&self, name: &str) -> Result<usize, LearnError> {
+    /// The shape of a tensor, which has one.
+    pub(crate) fn shape(&self, name: &str) -> Result<Vec<usize>, LearnError> {
         let tensors = SafeTensors::deserialize(&self.bytes)
             .map_err(|error| self.wrong(format!("no safetensors: {error}")))?;
         let view = tensors.tensor(name).map_err(|_| self.wrong(format!("no tensor `{name}`")))?;
-        Ok(view.shape().first().copied().unwrap_or(0))
+        match view.shape() {
+            [] => Err(self.wrong(format!("`{name}` has no shape"))),
+            shape => Ok(shape.to_vec()),
+        }
     }
 }

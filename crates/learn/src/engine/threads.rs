@@ -1,32 +1,37 @@
-//! Shares pieces of work out to threads, in the same way every time.
+//! Shares pieces of work out to threads.
 //!
-//! Nobody spins: a thread that has nothing to do is gone, so another busy process costs its share
-//! and no more.
+//! Each takes the next piece when it has done one, so that a thread that begins late, or whose
+//! processor others use, too, holds nobody up; pieces write to places of their own, so that it does
+//! not matter which thread did which. Nobody spins: a thread that finds nothing to do is gone.
 
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// Calls `work` with each piece. The pieces are cut into as many stretches as there are threads;
-/// each thread makes one `scratch` and works through one stretch.
+/// Calls `work` with each piece. Each thread that has a piece makes one `scratch`.
 pub(crate) fn share<T: Send, S>(
     threads: usize,
     pieces: impl IntoIterator<Item = T>,
     scratch: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, T) + Sync,
 ) {
-    let mut pieces: Vec<T> = pieces.into_iter().collect();
+    let pieces: Vec<T> = pieces.into_iter().collect();
     let threads = threads.clamp(1, pieces.len().max(1));
-    let run = |pieces: Vec<T>| {
+    let queue = Mutex::new(pieces.into_iter());
+    // Nothing can fail while the lock is held.
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let run = || {
+        let Some(first) = next() else { return };
         let mut scratch = scratch();
-        for piece in pieces {
+        work(&mut scratch, first);
+        while let Some(piece) = next() {
             work(&mut scratch, piece);
         }
     };
     thread::scope(|scope| {
-        for left in (1..threads).rev() {
-            let stretch = pieces.split_off(pieces.len() * left / (left + 1));
-            scope.spawn(|| run(stretch));
+        for _ in 1..threads {
+            scope.spawn(run);
         }
-        run(pieces);
+        run();
     });
 }
 

@@ -1,8 +1,12 @@
 //! Trees that are grown: what forests and boosted trees have in common once they stand.
 
-use crate::LearnError;
 use crate::engine::onnx::{Attribute, Graph};
 use crate::engine::store::{Archive, Stored};
+use crate::engine::threads::share;
+use crate::{LearnError, Rows};
+
+/// Samples that a tree is asked about before the next tree is.
+const TOGETHER: usize = 256;
 
 /// Marks a leaf where a feature would stand.
 pub(crate) const LEAF: u16 = u16::MAX;
@@ -96,6 +100,30 @@ impl Trees {
         }
     }
 
+    /// What the trees say of samples, on several threads: `table` writes each as `width` bytes,
+    /// `end` makes probabilities of a sample's sums. Nothing before there are trees.
+    pub(crate) fn predict(
+        &self,
+        rows: Rows<'_>,
+        threads: usize,
+        width: usize,
+        table: impl Fn(Rows<'_>, &mut Vec<u8>) + Sync,
+        end: impl Fn(&mut [f32]) + Sync,
+    ) -> Vec<f32> {
+        let classes = self.classes;
+        let mut probabilities = vec![0.0; rows.len() * classes];
+        if classes == 0 {
+            return probabilities;
+        }
+        let pieces = rows.rows.chunks(TOGETHER).zip(probabilities.chunks_mut(TOGETHER * classes));
+        share(threads, pieces, Vec::new, |samples, (some, probabilities)| {
+            table(Rows { data: rows.data, rows: some }, samples);
+            self.add(samples, width, probabilities);
+            probabilities.chunks_mut(classes).for_each(&end);
+        });
+        probabilities
+    }
+
     /// Keeps the first `len` trees.
     pub(crate) fn truncate(&mut self, len: usize) {
         if let Some(&end) = self.roots.get(len) {
@@ -112,23 +140,29 @@ impl Trees {
         self.nodes.len() * size_of::<Node>() + self.values.len() * size_of::<f32>()
     }
 
-    /// As tensors.
-    pub(crate) fn stored(&self) -> Vec<Stored> {
+    /// As tensors, whose names begin with `prefix`.
+    pub(crate) fn stored(&self, prefix: &str) -> Vec<Stored> {
+        let name = |name: &str| format!("{prefix}{name}");
         let features: Vec<u32> = self.nodes.iter().map(|node| u32::from(node.feature)).collect();
         let thresholds: Vec<u8> = self.nodes.iter().map(|node| node.threshold).collect();
         let next: Vec<u32> = self.nodes.iter().map(|node| node.next).collect();
         let rows = self.values.len() / self.classes.max(1);
         vec![
-            Stored::whole("feature", &features),
-            Stored::bytes("threshold", &[thresholds.len()], &thresholds),
-            Stored::whole("next", &next),
-            Stored::whole("roots", &self.roots),
-            Stored::floats("values", &[rows, self.classes], &self.values),
+            Stored::whole(&name("feature"), &features),
+            Stored::bytes(&name("threshold"), &[thresholds.len()], &thresholds),
+            Stored::whole(&name("next"), &next),
+            Stored::whole(&name("roots"), &self.roots),
+            Stored::floats(&name("values"), &[rows, self.classes], &self.values),
         ]
     }
 
-    /// As an operator that adds up leaves, their values times `scale`, from bytes over 255.
-    pub(crate) fn operator(&self, graph: &mut Graph, scale: f32, output: &str) {
+    /// As an operator that adds up leaves, their values times `scale`, from bytes over `unit`.
+    pub(crate) fn operator(
+        &self,
+        graph: &mut Graph,
+        (input, unit): (&str, f32),
+        (output, scale): (&str, f32),
+    ) {
         let mut ids: [Vec<i64>; 5] = Default::default();
         let [trees, numbers, features, less, more] = &mut ids;
         let (mut thresholds, mut modes) = (Vec::new(), Vec::new());
@@ -156,7 +190,7 @@ impl Trees {
                     features.push(i64::from(node.feature));
                     less.push(next);
                     more.push(next + 1);
-                    thresholds.push((f32::from(node.threshold) + 0.5) / 255.0);
+                    thresholds.push((f32::from(node.threshold) + 0.5) / unit);
                     modes.push("BRANCH_LEQ");
                 }
             }
@@ -165,7 +199,7 @@ impl Trees {
         let [leaf_trees, leaf_numbers, leaf_classes] = leaves;
         graph.node(
             "TreeEnsembleRegressor",
-            &["input"],
+            &[input],
             &[output],
             &[
                 ("n_targets", Attribute::Int(self.classes as i64)),
@@ -188,14 +222,16 @@ impl Trees {
     /// From tensors. Every walk over samples of `width` bytes stays within them and ends.
     pub(crate) fn restored(
         archive: &Archive<'_>,
+        prefix: &str,
         width: usize,
         classes: usize,
     ) -> Result<Trees, LearnError> {
-        let rows = archive.rows("values")?;
-        let values = archive.floats("values", &[rows, classes])?;
-        let (features, next) = (archive.whole("feature")?, archive.whole("next")?);
-        let thresholds = archive.bytes("threshold", &[features.len()])?;
-        let roots = archive.whole("roots")?;
+        let name = |name: &str| format!("{prefix}{name}");
+        let rows = archive.shape(&name("values"))?[0];
+        let values = archive.floats(&name("values"), &[rows, classes])?;
+        let (features, next) = (archive.whole(&name("feature"))?, archive.whole(&name("next"))?);
+        let thresholds = archive.bytes(&name("threshold"), &[features.len()])?;
+        let roots = archive.whole(&name("roots"))?;
         let wrong = || archive.wrong("its trees do not hang together".to_owned());
         if features.len() != next.len() || roots.is_empty() {
             return Err(wrong());

@@ -1,20 +1,21 @@
 //! Two convolutions and two dense layers: the network behind both CNNs.
 //!
-//! Convolutions are shared out by samples, the large dense layer by its units, so that its
-//! weights are read once a step, by one thread each, and no thread has slopes of its own for
-//! them.
+//! Convolutions are shared out to threads by samples, the large dense layer by its units.
 
 use std::marker::PhantomData;
 
 use crate::Rows;
 use crate::engine::convolution::{Convolution, Kept, Place};
+use crate::engine::dense::Dense;
 #[cfg(feature = "gpu")]
 use crate::engine::gpu;
-use crate::engine::math::{self, Tally, cross_entropy, softmax, transpose};
+use crate::engine::last::Last;
+use crate::engine::math::{self, Tally, transpose};
 use crate::engine::network::{Network, SHARD, Step, Tensor};
-use crate::engine::onnx::{Attribute, Graph};
-use crate::engine::random::{Random, mix};
-use crate::engine::simd::{Buffer, Left, PANEL, Start, product};
+use crate::engine::onnx::{Attribute, BYTES, Graph};
+use crate::engine::random::Random;
+use crate::engine::simd::{Buffer, PANEL};
+use crate::engine::store::Head;
 use crate::engine::threads::share;
 
 /// Units of the first dense layer (Wang et al. 2017).
@@ -22,8 +23,6 @@ const UNITS: usize = 1024;
 const UNIT_PANELS: usize = UNITS / PANEL;
 /// Values of a panel of a shard, and of a square block of weights.
 const BLOCK: usize = SHARD * PANEL;
-/// Blocks of inputs that the dense layer takes in one go: weights stay in the second cache.
-const AT_ONCE: usize = 32;
 
 /// What makes a CNN this one.
 pub(crate) trait Plan: Send + Sync {
@@ -43,9 +42,7 @@ struct Offsets {
     weights: [usize; 2],
     biases: [usize; 2],
     dense: usize,
-    dense_bias: usize,
-    scores: usize,
-    scores_bias: usize,
+    last: usize,
     end: usize,
 }
 
@@ -87,13 +84,12 @@ pub(crate) struct Work {
 }
 
 impl<P: Plan> Convnet<P> {
-    fn panels(&self) -> usize {
-        self.classes.div_ceil(PANEL)
+    fn dense(&self) -> Dense {
+        Dense { inputs: self.convolutions[1].pooled_len(), units: UNITS }
     }
 
-    /// Values that the dense layer reads of each sample.
-    pub(crate) fn flat_len(&self) -> usize {
-        self.convolutions[1].pooled_len()
+    fn last(&self) -> Last {
+        Last { units: UNITS, classes: self.classes }
     }
 
     /// Scores of a batch, into `work.scores`. `dropped` is what is dropped at random.
@@ -105,8 +101,7 @@ impl<P: Plan> Convnet<P> {
         dropped: Option<u64>,
         threads: usize,
     ) {
-        let at = self.at;
-        let flat_len = self.flat_len();
+        let flat_len = self.dense().inputs;
         let pieces = rows.rows.chunks(SHARD).zip(&mut work.shards);
         let pieces = pieces.zip(work.flat.chunks_mut(SHARD * flat_len));
         share(
@@ -120,54 +115,11 @@ impl<P: Plan> Convnet<P> {
                 }
             },
         );
-
         let shards = rows.len().div_ceil(SHARD);
-        let blocks = flat_len / PANEL;
-        let flat = &work.flat;
-        let bias = &parameters[at.dense_bias..at.scores];
-        let together = UNIT_PANELS.div_ceil(threads.max(1));
-        let pieces = work.units[..UNIT_PANELS * shards * BLOCK]
-            .chunks_mut(together * shards * BLOCK)
-            .enumerate();
-        share(
-            threads,
-            pieces,
-            || (),
-            |(), (group, units)| {
-                for from in (0..blocks).step_by(AT_ONCE) {
-                    let runs = AT_ONCE.min(blocks - from);
-                    let left = Left { row: PANEL, step: 1, run: PANEL, runs, jump: BLOCK };
-                    for (panel, units) in units.chunks_mut(shards * BLOCK).enumerate() {
-                        let panel = group * together + panel;
-                        let weights = at.dense + (panel * flat_len + from * PANEL) * PANEL;
-                        for (shard, units) in units.chunks_mut(BLOCK).enumerate() {
-                            let start = match from {
-                                0 => Start::Row(&bias[panel * PANEL..]),
-                                _ => Start::Keep,
-                            };
-                            let flat = &flat[shard * SHARD * flat_len + from * BLOCK..];
-                            product(flat, left, &parameters[weights..], start, units);
-                        }
-                    }
-                }
-                for (row, units) in units.chunks_mut(PANEL).enumerate() {
-                    let row = (group * together * shards * SHARD + row) as u64;
-                    math::rectify(units, dropped.map(|seed| mix(seed ^ row) as u32));
-                }
-            },
-        );
-
-        let jump = shards * BLOCK;
-        let left = Left { row: PANEL, step: 1, run: PANEL, runs: UNIT_PANELS, jump };
-        for (panel, scores) in work.scores.chunks_mut(jump).take(self.panels()).enumerate() {
-            product(
-                &work.units,
-                left,
-                &parameters[at.scores + panel * UNITS * PANEL..],
-                Start::Row(&parameters[at.scores_bias + panel * PANEL..]),
-                scores,
-            );
-        }
+        let dense = &parameters[self.at.dense..self.at.last];
+        self.dense().forward(dense, &work.flat, (shards, threads), dropped, &mut work.units);
+        let last = &parameters[self.at.last..];
+        self.last().forward(last, &work.units, shards * SHARD, &mut work.scores);
     }
 
     /// One sample through both convolutions.
@@ -188,9 +140,7 @@ impl<P: Plan> Convnet<P> {
             let to = &mut input[to..to + first.size.1];
             to.fill(0.0);
             let from = (row * first.size.1).min(sample.len());
-            for (to, &byte) in to.iter_mut().zip(&sample[from..]) {
-                *to = f32::from(byte) / 255.0;
-            }
+            math::shares(&sample[from..], to);
         }
         let base = number * second.input_len();
         let inputs = &mut next.input[base..base + second.input_len()];
@@ -220,143 +170,19 @@ impl<P: Plan> Convnet<P> {
         Place { base, panel: rows * columns * apart, row: columns * apart, column: apart }
     }
 
-    /// Losses of a batch; scores become their mean's slope.
-    fn losses(&self, rows: Rows<'_>, step: &Step<'_>, work: &mut Work) -> Tally {
-        let jump = rows.len().div_ceil(SHARD) * BLOCK;
-        let mut tally = Tally::default();
-        let mut buffer = vec![0.0; self.classes];
-        let share = 1.0 / rows.len() as f32;
-        for (row, label) in rows.labels().enumerate() {
-            let at = |class: usize| class / PANEL * jump + row * PANEL + class % PANEL;
-            let mut scores = std::mem::take(&mut buffer);
-            scores.iter_mut().enumerate().for_each(|(class, to)| *to = work.scores[at(class)]);
-            let weight = step.weights[usize::from(label)];
-            cross_entropy(&mut scores, usize::from(label), weight, &mut tally);
-            let each = scores.iter().enumerate();
-            each.for_each(|(class, slope)| work.scores[at(class)] = slope * share);
-            buffer = scores;
-        }
-        // Rows without a sample, and columns without a class, pull at nothing.
-        for (panel, scores) in work.scores.chunks_mut(jump).take(self.panels()).enumerate() {
-            scores[rows.len() * PANEL..].fill(0.0);
-            let used = (self.classes - panel * PANEL).min(PANEL);
-            scores.chunks_exact_mut(PANEL).for_each(|row| row[used..].fill(0.0));
-        }
-        tally
-    }
-
-    /// From the slope by the scores to that by the units and the last layer.
-    fn scores_back(
-        &self,
-        parameters: &[f32],
-        (shards, scale): (usize, f32),
-        slope: &mut [f32],
-        work: &mut Work,
-    ) {
-        let (at, panels, jump) = (self.at, self.panels(), shards * BLOCK);
-        let (weights, bias) = slope[at.scores..].split_at_mut(panels * UNITS * PANEL);
-        bias.fill(0.0);
-        for panel in 0..panels {
-            let scores = &work.scores[panel * jump..(panel + 1) * jump];
-            math::add_rows(&mut bias[panel * PANEL..(panel + 1) * PANEL], scores);
-            for unit in 0..UNIT_PANELS {
-                let block = (panel * UNIT_PANELS + unit) * PANEL * PANEL;
-                product(
-                    &work.units[unit * jump..],
-                    Left { row: 1, step: PANEL, run: shards * SHARD, runs: 1, jump: 0 },
-                    scores,
-                    Start::Zero,
-                    &mut weights[block..block + PANEL * PANEL],
-                );
-                transpose(
-                    &parameters[at.scores + block..],
-                    &mut work.scores_back[(unit * panels + panel) * PANEL * PANEL..],
-                );
-            }
-        }
-        for unit in 0..UNIT_PANELS {
-            let to = &mut work.units_slope[unit * jump..(unit + 1) * jump];
-            product(
-                &work.scores,
-                Left { row: PANEL, step: 1, run: PANEL, runs: panels, jump },
-                &work.scores_back[unit * panels * PANEL * PANEL..],
-                Start::Zero,
-                to,
-            );
-            // What came through was scaled for what was dropped.
-            for (slope, unit) in to.iter_mut().zip(&work.units[unit * jump..]) {
+    /// From the slope by the scores to that by the units. What came through was scaled by `scale`
+    /// for what was dropped.
+    fn units_back(&self, shards: usize, scale: f32, work: &mut Work) {
+        let jump = shards * BLOCK;
+        self.last().back(&work.scores, &work.scores_back, shards * SHARD, &mut work.units_slope);
+        for (unit, slope) in work.units_slope.chunks_mut(jump).take(UNIT_PANELS).enumerate() {
+            for (slope, unit) in slope.iter_mut().zip(&work.units[unit * jump..]) {
                 *slope = if *unit > 0.0 { *slope * scale } else { 0.0 };
             }
-            for (shard, to) in to.chunks(BLOCK).enumerate() {
-                let back = &mut work.units_back[(shard * UNIT_PANELS + unit) * BLOCK..];
-                transpose(to, back);
+            for (shard, slope) in slope.chunks(BLOCK).enumerate() {
+                transpose(slope, &mut work.units_back[(shard * UNIT_PANELS + unit) * BLOCK..]);
             }
         }
-    }
-
-    /// The dense layer's slopes, by its inputs and by its weights.
-    fn dense_back(
-        &self,
-        parameters: &[f32],
-        shards: usize,
-        threads: usize,
-        slope: &mut [f32],
-        work: &mut Work,
-    ) {
-        let (at, flat_len, jump) = (self.at, self.flat_len(), shards * BLOCK);
-        let blocks = flat_len / PANEL;
-        let (flat, units_slope, units_back) = (&work.flat, &work.units_slope, &work.units_back);
-        let pieces = work.flat_slope[..blocks * jump].chunks_mut(jump).enumerate();
-        share(
-            threads,
-            pieces,
-            || [0.0; BLOCK],
-            |turned, (block, to)| {
-                let left = Left {
-                    row: PANEL,
-                    step: 1,
-                    run: PANEL,
-                    runs: UNIT_PANELS,
-                    jump: flat_len * PANEL,
-                };
-                for (shard, to) in to.chunks_mut(BLOCK).enumerate() {
-                    product(
-                        &parameters[at.dense + block * PANEL * PANEL..],
-                        left,
-                        &units_back[shard * UNITS * SHARD..],
-                        Start::Zero,
-                        turned,
-                    );
-                    transpose(turned, to);
-                }
-            },
-        );
-        let (weights, bias) = slope[at.dense..at.scores].split_at_mut(UNITS * flat_len);
-        for (panel, bias) in bias.chunks_mut(PANEL).enumerate() {
-            bias.fill(0.0);
-            math::add_rows(bias, &units_slope[panel * jump..(panel + 1) * jump]);
-        }
-        let together = UNIT_PANELS.div_ceil(threads.max(1));
-        let pieces = weights.chunks_mut(together * flat_len * PANEL).enumerate();
-        let left = Left { row: 1, step: PANEL, run: SHARD, runs: shards, jump: SHARD * flat_len };
-        share(
-            threads,
-            pieces,
-            || (),
-            |(), (group, weights)| {
-                for block in 0..blocks {
-                    for (panel, weights) in weights.chunks_mut(flat_len * PANEL).enumerate() {
-                        product(
-                            &flat[block * BLOCK..],
-                            left,
-                            &units_slope[(group * together + panel) * jump..],
-                            Start::Zero,
-                            &mut weights[block * PANEL * PANEL..(block + 1) * PANEL * PANEL],
-                        );
-                    }
-                }
-            },
-        );
     }
 
     /// The convolutions' slopes for one shard.
@@ -399,31 +225,20 @@ impl<P: Plan> Network for Convnet<P> {
     fn new(width: usize, classes: usize) -> Self {
         let convolutions = P::convolutions(width);
         let [first, second] = &convolutions;
-        let panels = classes.div_ceil(PANEL);
         let lens = [
             first.weights(),
             first.outputs,
             second.weights(),
             second.outputs,
-            UNITS * second.pooled_len(),
-            UNITS,
-            panels * UNITS * PANEL,
-            panels * PANEL,
+            Dense { inputs: second.pooled_len(), units: UNITS }.parameters(),
+            Last { units: UNITS, classes }.parameters(),
         ];
-        let mut begins = [0; 9];
+        let mut begins = [0; 7];
         for (at, len) in lens.into_iter().enumerate() {
             begins[at + 1] = begins[at] + len;
         }
-        let [w1, b1, w2, b2, dense, dense_bias, scores, scores_bias, end] = begins;
-        let at = Offsets {
-            weights: [w1, w2],
-            biases: [b1, b2],
-            dense,
-            dense_bias,
-            scores,
-            scores_bias,
-            end,
-        };
+        let [w1, b1, w2, b2, dense, last, end] = begins;
+        let at = Offsets { weights: [w1, w2], biases: [b1, b2], dense, last, end };
         Convnet { width, classes, convolutions, at, plan: PhantomData }
     }
 
@@ -432,7 +247,7 @@ impl<P: Plan> Network for Convnet<P> {
     }
 
     fn tensors(&self) -> Vec<Tensor> {
-        let (at, flat_len) = (self.at, self.flat_len());
+        let (at, dense) = (self.at, self.dense());
         let mut tensors = Vec::new();
         for (number, name) in
             [("conv1.weight", "conv1.bias"), ("conv2.weight", "conv2.bias")].into_iter().enumerate()
@@ -459,34 +274,21 @@ impl<P: Plan> Network for Convnet<P> {
         let positions = rows * columns;
         tensors.push(Tensor {
             name: "dense1.weight",
-            shape: vec![UNITS, flat_len],
+            shape: vec![UNITS, dense.inputs],
             place: Box::new(move |index| {
-                let (unit, input) = (index / flat_len, index % flat_len);
+                let (unit, input) = (index / dense.inputs, index % dense.inputs);
                 // Others have all places of a channel together.
                 let (channel, position) = (input / positions, input % positions);
                 let block = channel / PANEL * positions + position;
-                let row = block * PANEL + channel % PANEL;
-                at.dense + (unit / PANEL * flat_len + row) * PANEL + unit % PANEL
+                at.dense + dense.weight_at(unit, block * PANEL + channel % PANEL)
             }),
         });
         tensors.push(Tensor {
             name: "dense1.bias",
             shape: vec![UNITS],
-            place: Box::new(move |index| at.dense_bias + index),
+            place: Box::new(move |index| at.dense + dense.weights() + index),
         });
-        tensors.push(Tensor {
-            name: "dense2.weight",
-            shape: vec![self.classes, UNITS],
-            place: Box::new(move |index| {
-                let (class, unit) = (index / UNITS, index % UNITS);
-                at.scores + (class / PANEL * UNITS + unit) * PANEL + class % PANEL
-            }),
-        });
-        tensors.push(Tensor {
-            name: "dense2.bias",
-            shape: vec![self.classes],
-            place: Box::new(move |index| at.scores_bias + index),
-        });
+        tensors.extend(self.last().tensors(["dense2.weight", "dense2.bias"], at.last));
         tensors
     }
 
@@ -519,13 +321,13 @@ impl<P: Plan> Network for Convnet<P> {
                     slope: if_learns(self.at.dense),
                 })
                 .collect(),
-            flat: Buffer::zeros(shards * SHARD * self.flat_len()),
+            flat: Buffer::zeros(shards * SHARD * self.dense().inputs),
             units: Buffer::zeros(shards * UNITS * SHARD),
             units_slope: if_learns(shards * UNITS * SHARD),
             units_back: if_learns(shards * UNITS * SHARD),
-            flat_slope: if_learns(shards * SHARD * self.flat_len()),
-            scores: Buffer::zeros(shards * self.panels() * BLOCK),
-            scores_back: if_learns(self.panels() * UNITS * PANEL),
+            flat_slope: if_learns(shards * SHARD * self.dense().inputs),
+            scores: Buffer::zeros(self.last().scores(shards * SHARD)),
+            scores_back: if_learns(self.last().weights()),
             mirrored: if_learns(second.weights()),
         }
     }
@@ -534,13 +336,14 @@ impl<P: Plan> Network for Convnet<P> {
         let [first, second] = &self.convolutions;
         let shards = batch.div_ceil(SHARD);
         let ways = if learns { 2 } else { 1 };
-        let sample = first.input_len() + second.input_len() + ways * self.flat_len() + 3 * UNITS;
+        let sample =
+            first.input_len() + second.input_len() + ways * self.dense().inputs + 3 * UNITS;
         let pooled = (first.pooled_len() + second.pooled_len()) / size_of::<f32>();
         let shard = SHARD * (sample + pooled)
-            + self.panels() * BLOCK
+            + self.last().scores(SHARD)
             + first.full_len().max(second.full_len())
             + if learns { second.back_len() + first.pooled_len() + self.at.dense } else { 0 };
-        let once = if learns { second.weights() + self.panels() * UNITS * PANEL } else { 0 };
+        let once = if learns { second.weights() + self.last().weights() } else { 0 };
         (shards * shard + once) * size_of::<f32>()
     }
 
@@ -553,11 +356,17 @@ impl<P: Plan> Network for Convnet<P> {
         work: &mut Work,
     ) -> Tally {
         self.forward(parameters, rows, work, step.seed, step.threads);
-        let tally = self.losses(rows, step, work);
-        let shards = rows.len().div_ceil(SHARD);
-        let scale = if step.seed.is_some() { 2.0 } else { 1.0 };
-        self.scores_back(parameters, (shards, scale), slope, work);
-        self.dense_back(parameters, shards, step.threads, slope, work);
+        let (at, shards) = (self.at, rows.len().div_ceil(SHARD));
+        let (padded, mean) = (shards * SHARD, 1.0 / rows.len() as f32);
+        let last = self.last();
+        let tally = last.losses(rows, step.weights, mean, padded, &mut work.scores);
+        last.slopes(&work.units, &work.scores, padded, &mut slope[at.last..]);
+        last.turned(&parameters[at.last..], &mut work.scores_back);
+        self.units_back(shards, if step.seed.is_some() { 2.0 } else { 1.0 }, work);
+        let (dense, shared) = (at.dense..at.last, (shards, step.threads));
+        let weights = &parameters[dense.clone()];
+        self.dense().back(weights, &work.units_back, shared, &mut work.flat_slope);
+        self.dense().slopes(&work.flat, &work.units_slope, shared, &mut slope[dense]);
         let second = &self.convolutions[1];
         second.mirrored(&parameters[self.at.weights[1]..], &mut work.mirrored);
         let (flat_slope, mirrored) = (&work.flat_slope, &work.mirrored);
@@ -586,13 +395,8 @@ impl<P: Plan> Network for Convnet<P> {
         work: &mut Work,
     ) {
         self.forward(parameters, rows, work, None, 1);
-        let jump = rows.len().div_ceil(SHARD) * BLOCK;
-        for (row, to) in probabilities.chunks_mut(self.classes).enumerate() {
-            for (class, to) in to.iter_mut().enumerate() {
-                *to = work.scores[class / PANEL * jump + row * PANEL + class % PANEL];
-            }
-            softmax(to);
-        }
+        let padded = rows.len().div_ceil(SHARD) * SHARD;
+        self.last().probabilities(&work.scores, padded, probabilities);
     }
 
     fn onnx(&self, parameters: &[f32]) -> Option<Vec<u8>> {
@@ -606,7 +410,7 @@ impl<P: Plan> Network for Convnet<P> {
         }
         let whole = |sides: (usize, usize)| P::sides(sides).into_iter().map(|side| side as i64);
         graph.whole("image", &[-1, 1].into_iter().chain(whole(size)).collect::<Vec<_>>());
-        graph.node("Reshape", &["input", "image"], &["pooled0"], &[]);
+        graph.node("Reshape", &[BYTES, "image"], &["pooled0"], &[]);
         for (number, shape) in (1..).zip(&self.convolutions) {
             let name = |what: &str| format!("{what}{number}");
             let border = whole((shape.kernel.0 / 2, shape.kernel.1 / 2));
@@ -643,7 +447,8 @@ impl<P: Plan> Network for Convnet<P> {
         graph.node("Relu", &["sums"], &["units"], &[]);
         graph.dense("units", "dense2", "scores");
         graph.softmax("scores");
-        Some(graph.model(Self::NAME, self.width, self.classes))
+        let head = Head { name: Self::NAME, width: self.width, classes: self.classes };
+        Some(graph.model(head, &[(BYTES, self.width)]))
     }
 
     #[cfg(feature = "gpu")]

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use crate::classifier::{Control, Epoch, Fit};
 use crate::engine::columns::{Columns, VALUES};
-use crate::engine::onnx::Graph;
+use crate::engine::onnx::{BYTES, Graph, PROBABILITIES};
 use crate::engine::random::Random;
 use crate::engine::simd::{Wide, wide};
-use crate::engine::store::{Archive, said, write};
+use crate::engine::store::Head;
 use crate::engine::threads::share;
 use crate::engine::trees::{LEAF, Node, Trees, partition};
 use crate::model::neural::{enough, judge, two_classes};
@@ -21,8 +21,6 @@ use crate::{Classifier, LearnError, Rows};
 const NAME: &str = "forest";
 /// Trees.
 const TREES: usize = 100;
-/// Samples that a tree is asked about before the next tree is.
-const TOGETHER: usize = 256;
 
 /// A tree as it grows: its nodes and the shares of leaves that are not pure.
 #[derive(Debug, Default)]
@@ -293,6 +291,38 @@ impl Weigh<'_> {
     }
 }
 
+/// Grows a forest over columns of training samples.
+pub(crate) fn plant(columns: &Columns, train: Rows<'_>, how: &Fit) -> Trees {
+    let classes = train.data.classes.len();
+    let labels: Vec<u16> = train.labels().collect();
+    let mut trees: Vec<Tree> = (0..TREES).map(|_| Tree::default()).collect();
+    share(
+        how.threads,
+        trees.iter_mut().enumerate(),
+        || Grower::new(columns, &labels, classes),
+        |grower, (number, tree)| {
+            *tree = grower.grow(&mut Random::part(how.seed, number as u64));
+        },
+    );
+    let mut all = Trees::new(classes);
+    for class in 0..classes {
+        all.values.extend((0..classes).map(|other| f32::from(other == class)));
+    }
+    trees.iter().for_each(|tree| all.push(&tree.nodes, &tree.shares, classes as u32));
+    all
+}
+
+/// Bytes that growing needs beside the columns: nodes are twice as many as samples at worst.
+pub(crate) fn need(samples: usize, classes: usize, threads: usize) -> usize {
+    2 * TREES * samples * size_of::<Node>() + threads * VALUES * classes * 4
+}
+
+impl Forest {
+    fn head(&self) -> Head {
+        Head { name: NAME, width: self.width, classes: self.trees.classes }
+    }
+}
+
 impl Classifier for Forest {
     fn name(&self) -> &'static str {
         NAME
@@ -307,28 +337,9 @@ impl Classifier for Forest {
     ) -> Result<Vec<Epoch>, LearnError> {
         two_classes(train)?;
         let (width, classes) = (train.data.width.min(usize::from(LEAF)), train.data.classes.len());
-        // Columns, and nodes: twice as many as samples in the worst case.
-        let nodes = 2 * TREES * train.len() * size_of::<Node>();
-        enough(train.len() * width + nodes + how.threads * VALUES * classes * 4, how)?;
-        let columns = Columns::of_bytes(train, width);
-        let labels: Vec<u16> = train.labels().collect();
-        let mut trees: Vec<Tree> = (0..TREES).map(|_| Tree::default()).collect();
-        let pieces = trees.iter_mut().enumerate();
-        share(
-            how.threads,
-            pieces,
-            || Grower::new(&columns, &labels, classes),
-            |grower, piece| {
-                let (number, tree) = piece;
-                *tree = grower.grow(&mut Random::part(how.seed, number as u64));
-            },
-        );
-        let mut all = Trees::new(classes);
-        for class in 0..classes {
-            all.values.extend((0..classes).map(|other| f32::from(other == class)));
-        }
-        trees.iter().for_each(|tree| all.push(&tree.nodes, &tree.shares, classes as u32));
-        *self = Forest { width, trees: all };
+        enough(train.len() * width + need(train.len(), classes, how.threads), how)?;
+        let trees = plant(&Columns::of_bytes(train, width), train, how);
+        *self = Forest { width, trees };
         let (loss, accuracy) = judge(&self.predict(train, how.threads), train);
         let validation = (!validation.is_empty())
             .then(|| judge(&self.predict(validation, how.threads), validation));
@@ -338,19 +349,10 @@ impl Classifier for Forest {
     }
 
     fn predict(&self, rows: Rows<'_>, threads: usize) -> Vec<f32> {
-        let mut probabilities = vec![0.0; rows.len() * self.trees.classes];
-        if self.trees.classes == 0 {
-            return probabilities;
-        }
-        let pieces = probabilities.chunks_mut(TOGETHER * self.trees.classes);
-        let pieces = rows.rows.chunks(TOGETHER).zip(pieces);
-        share(threads, pieces, Vec::new, |samples, (some, probabilities)| {
-            Rows { data: rows.data, rows: some }.bytes(self.width, samples);
-            self.trees.add(samples, self.width, probabilities);
-            let trees = self.trees.roots.len() as f32;
-            probabilities.iter_mut().for_each(|chance| *chance /= trees);
-        });
-        probabilities
+        let table = |rows: Rows<'_>, to: &mut Vec<u8>| rows.bytes(self.width, to);
+        let trees = self.trees.roots.len() as f32;
+        let mean = |sums: &mut [f32]| sums.iter_mut().for_each(|sum| *sum /= trees);
+        self.trees.predict(rows, threads, self.width, table, mean)
     }
 
     fn classes(&self) -> usize {
@@ -358,17 +360,12 @@ impl Classifier for Forest {
     }
 
     fn save(&self, path: &Path) -> Result<(), LearnError> {
-        if self.trees.roots.is_empty() {
-            return Err(LearnError::Untrained { name: NAME });
-        }
-        let said = said(NAME, self.width, self.trees.classes);
-        write(path, said, &self.trees.stored())
+        self.head().save(path, &self.trees.stored(""))
     }
 
     fn load(&mut self, path: &Path) -> Result<(), LearnError> {
-        let archive = Archive::read(path, NAME)?;
-        let (width, classes) = archive.shape()?;
-        *self = Forest { width, trees: Trees::restored(&archive, width, classes)? };
+        let (archive, Head { width, classes, .. }) = Head::read(path, NAME)?;
+        *self = Forest { width, trees: Trees::restored(&archive, "", width, classes)? };
         Ok(())
     }
 
@@ -381,7 +378,8 @@ impl Classifier for Forest {
             return None;
         }
         let mut graph = Graph::default();
-        self.trees.operator(&mut graph, 1.0 / self.trees.roots.len() as f32, "probabilities");
-        Some(graph.model(NAME, self.width, self.trees.classes))
+        let share = 1.0 / self.trees.roots.len() as f32;
+        self.trees.operator(&mut graph, (BYTES, 255.0), (PROBABILITIES, share));
+        Some(graph.model(self.head(), &[(BYTES, self.width)]))
     }
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use crate::classifier::{Control, Epoch, Fit};
 use crate::engine::math::{self, Tally, cross_entropy, softmax};
-use crate::engine::onnx::Graph;
+use crate::engine::onnx::{BYTES, Graph};
 use crate::engine::simd::{Buffer, Left, PANEL, Start, product};
-use crate::engine::store::{Archive, Stored, said, write};
+use crate::engine::store::{Head, Stored};
 use crate::engine::threads::share;
 use crate::model::neural::{class_weights, enough, judge, two_classes};
 use crate::{Classifier, LearnError, Rows};
@@ -83,10 +83,8 @@ impl Shape {
         rows.bytes(self.width, &mut work.bytes);
         for (row, sample) in work.bytes.chunks(self.width).enumerate() {
             for (block, bytes) in sample.chunks(PANEL).enumerate() {
-                let to = &mut work.input[(block * TOGETHER + row) * PANEL..];
-                for (to, &byte) in to.iter_mut().zip(bytes) {
-                    *to = f32::from(byte) / 255.0;
-                }
+                let to = &mut work.input[(block * TOGETHER + row) * PANEL..][..PANEL];
+                math::shares(bytes, to);
             }
         }
         let jump = TOGETHER * PANEL;
@@ -337,20 +335,16 @@ impl Classifier for Logistic {
     }
 
     fn save(&self, path: &Path) -> Result<(), LearnError> {
-        if self.classes == 0 {
-            return Err(LearnError::Untrained { name: NAME });
-        }
         let (weights, bias) = self.tensors();
         let tensors = [
             Stored::floats("weight", &[self.classes, self.width], &weights),
             Stored::floats("bias", &[self.classes], &bias),
         ];
-        write(path, said(NAME, self.width, self.classes), &tensors)
+        self.head().save(path, &tensors)
     }
 
     fn load(&mut self, path: &Path) -> Result<(), LearnError> {
-        let archive = Archive::read(path, NAME)?;
-        let (width, classes) = archive.shape()?;
+        let (archive, Head { width, classes, .. }) = Head::read(path, NAME)?;
         let weights = archive.floats("weight", &[classes, width])?;
         let bias = archive.floats("bias", &[classes])?;
         let shape = Shape::new(width, classes);
@@ -377,13 +371,17 @@ impl Classifier for Logistic {
         let mut graph = Graph::default();
         graph.floats("linear.weight", &[self.classes, self.width], &weights);
         graph.floats("linear.bias", &[self.classes], &bias);
-        graph.dense("input", "linear", "scores");
+        graph.dense(BYTES, "linear", "scores");
         graph.softmax("scores");
-        Some(graph.model(NAME, self.width, self.classes))
+        Some(graph.model(self.head(), &[(BYTES, self.width)]))
     }
 }
 
 impl Logistic {
+    fn head(&self) -> Head {
+        Head { name: NAME, width: self.width, classes: self.classes }
+    }
+
     /// Weights by class and byte, and biases.
     fn tensors(&self) -> (Vec<f32>, Vec<f32>) {
         let shape = Shape::new(self.width, self.classes);

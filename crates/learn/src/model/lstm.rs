@@ -7,11 +7,13 @@
 use crate::Rows;
 #[cfg(feature = "gpu")]
 use crate::engine::gpu;
-use crate::engine::math::{self, Gates, Tally, cross_entropy, softmax, transpose};
+use crate::engine::last::Last;
+use crate::engine::math::{self, Gates, Tally, transpose};
 use crate::engine::network::{Network, SHARD, Step, Tensor};
-use crate::engine::onnx::{Attribute, Graph};
+use crate::engine::onnx::{Attribute, BYTES, Graph};
 use crate::engine::random::Random;
-use crate::engine::simd::{Buffer, Left, PANEL, Start, product};
+use crate::engine::simd::{Buffer, Left, PANEL, Start, Wide, product, wide};
+use crate::engine::store::Head;
 use crate::engine::threads::share;
 
 /// Cells.
@@ -58,120 +60,74 @@ pub(crate) struct Work {
 }
 
 impl Lstm {
-    fn score_panels(&self) -> usize {
-        self.classes.div_ceil(PANEL)
+    fn last(&self) -> Last {
+        Last { units: CELLS, classes: self.classes }
     }
 
     fn gates_len() -> usize {
         GATES * INPUT * PANEL * PANEL
     }
 
-    fn scores_len(&self) -> usize {
-        self.score_panels() * CELLS * PANEL
-    }
-
     /// Brings the bytes of step `step` where they are read.
     fn bytes(&self, rows: Rows<'_>, step: usize, to: &mut [f32]) {
-        for (row, sample) in rows.samples().enumerate() {
-            let to = &mut to[row * PANEL..(row + 1) * PANEL];
-            let end = sample.len().min(self.width);
-            let from = &sample[(step * STRIDE).min(end)..((step + 1) * STRIDE).min(end)];
-            to[..STRIDE].fill(0.0);
-            for (to, &from) in to.iter_mut().zip(from) {
-                *to = f32::from(from) / 255.0;
-            }
-            to[STRIDE] = 1.0;
-        }
+        wide(Bytes { rows, from: step * STRIDE, end: self.width, to });
     }
 
     /// Scores of a shard. What the way back needs is kept where `keep`.
+    ///
+    /// Sides of the cells one after the other, so that the sums of their gates are still in the
+    /// first cache when the cells take them.
     fn forward(&self, parameters: &[f32], rows: Rows<'_>, shard: &mut Shard, keep: bool) {
-        let (gates_at, rest) = parameters.split_at(Self::gates_len());
-        let (scores_at, bias) = rest.split_at(self.scores_len());
-        let slots = if keep { self.steps } else { 1 };
+        let (gates_at, last) = parameters.split_at(Self::gates_len());
+        // Where what goes into a step lies: all of it is kept, or it is two steps in turn.
+        let slot = |step: usize| if keep { step } else { step % 2 } * INPUT * BLOCK;
         shard.cell.fill(0.0);
         shard.input[BLOCK..INPUT * BLOCK].fill(0.0);
         for step in 0..self.steps {
-            let (slot, next) = if keep { (step, step + 1) } else { (0, 0) };
+            let (now, next) = (slot(step), slot(step + 1));
+            self.bytes(rows, step, &mut shard.input[now..now + BLOCK]);
             // Nothing has come out of the cells before the first step.
             let runs = if step == 0 { 1 } else { INPUT };
-            self.bytes(rows, step, &mut shard.input[slot * INPUT * BLOCK..]);
             let left = Left { row: PANEL, step: 1, run: PANEL, runs, jump: BLOCK };
-            let at = |panel: usize| (panel * slots + slot) * BLOCK;
-            for panel in 0..GATES {
-                product(
-                    &shard.input[slot * INPUT * BLOCK..],
-                    left,
-                    &gates_at[panel * INPUT * PANEL * PANEL..],
-                    Start::Zero,
-                    &mut shard.gates[at(panel)..at(panel) + BLOCK],
-                );
-            }
             if keep {
                 let before = &mut shard.before[step * SIDE * BLOCK..];
                 before[..SIDE * BLOCK].copy_from_slice(&shard.cell);
             }
             for side in 0..SIDE {
-                let hidden = (next * INPUT + 1 + side) * BLOCK;
-                let squashed = (slot * SIDE + side) * BLOCK;
-                gates(&mut shard.gates, slots * SIDE * BLOCK, at(side)).forward(
-                    &mut shard.cell[side * BLOCK..(side + 1) * BLOCK],
-                    &mut shard.squashed[squashed..squashed + BLOCK],
-                    &mut shard.input[hidden..hidden + BLOCK],
-                );
+                let (first, apart) = match keep {
+                    true => ((side * self.steps + step) * BLOCK, SIDE * self.steps * BLOCK),
+                    false => (0, BLOCK),
+                };
+                for gate in 0..4 {
+                    product(
+                        &shard.input[now..],
+                        left,
+                        &gates_at[(gate * SIDE + side) * INPUT * PANEL * PANEL..],
+                        Start::Zero,
+                        &mut shard.gates[first + gate * apart..][..BLOCK],
+                    );
+                }
+                let gates = gates(&mut shard.gates, apart, first);
+                let cell = &mut shard.cell[side * BLOCK..(side + 1) * BLOCK];
+                let hidden = &mut shard.input[next + (1 + side) * BLOCK..][..BLOCK];
+                if keep {
+                    let squashed = &mut shard.squashed[(step * SIDE + side) * BLOCK..][..BLOCK];
+                    gates.forward(cell, squashed, hidden);
+                } else {
+                    gates.through(cell, hidden);
+                }
             }
         }
-        let last = if keep { self.steps } else { 0 };
-        let left = Left { row: PANEL, step: 1, run: PANEL, runs: SIDE, jump: BLOCK };
-        for panel in 0..self.score_panels() {
-            product(
-                &shard.input[(last * INPUT + 1) * BLOCK..],
-                left,
-                &scores_at[panel * CELLS * PANEL..],
-                Start::Row(&bias[panel * PANEL..]),
-                &mut shard.scores[panel * BLOCK..(panel + 1) * BLOCK],
-            );
-        }
-    }
-
-    /// One sample's scores among a shard's.
-    fn row<'a>(&self, scores: &[f32], row: usize, to: &'a mut [f32]) -> &'a mut [f32] {
-        for (class, to) in to[..self.classes].iter_mut().enumerate() {
-            *to = scores[class / PANEL * BLOCK + row * PANEL + class % PANEL];
-        }
-        &mut to[..self.classes]
+        let hidden = &shard.input[slot(self.steps) + BLOCK..];
+        self.last().forward(last, hidden, SHARD, &mut shard.scores);
     }
 
     /// The way back: the scores' slope is there, the parameters' comes out.
     fn backward(&self, shard: &mut Shard, cells_back: &[f32], scores_back: &[f32]) {
-        let (gates_slope, rest) = shard.slope.split_at_mut(Self::gates_len());
-        let (scores_slope, bias_slope) = rest.split_at_mut(self.scores_len());
-        let panels = self.score_panels();
-        bias_slope.fill(0.0);
-        for panel in 0..panels {
-            let scores = &shard.scores[panel * BLOCK..(panel + 1) * BLOCK];
-            for row in scores.chunks_exact(PANEL) {
-                math::add(&mut bias_slope[panel * PANEL..(panel + 1) * PANEL], row);
-            }
-            for side in 0..SIDE {
-                product(
-                    &shard.input[(self.steps * INPUT + 1 + side) * BLOCK..],
-                    Left { row: 1, step: PANEL, run: SHARD, runs: 1, jump: 0 },
-                    scores,
-                    Start::Zero,
-                    &mut scores_slope[(panel * SIDE + side) * PANEL * PANEL..][..PANEL * PANEL],
-                );
-            }
-        }
-        for side in 0..SIDE {
-            product(
-                &shard.scores,
-                Left { row: PANEL, step: 1, run: PANEL, runs: panels, jump: BLOCK },
-                &scores_back[side * panels * PANEL * PANEL..],
-                Start::Zero,
-                &mut shard.hidden_slope[side * BLOCK..(side + 1) * BLOCK],
-            );
-        }
+        let (gates_slope, last) = shard.slope.split_at_mut(Self::gates_len());
+        let hidden = &shard.input[(self.steps * INPUT + 1) * BLOCK..];
+        self.last().slopes(hidden, &shard.scores, SHARD, last);
+        self.last().back(&shard.scores, scores_back, SHARD, &mut shard.hidden_slope);
         shard.cell.fill(0.0);
         for step in (0..self.steps).rev() {
             let at = |panel: usize| (panel * self.steps + step) * BLOCK;
@@ -214,6 +170,36 @@ impl Lstm {
     }
 }
 
+/// Bytes of one step, zero behind a sample's end, and the constant behind them.
+struct Bytes<'a> {
+    rows: Rows<'a>,
+    from: usize,
+    end: usize,
+    to: &'a mut [f32],
+}
+
+impl Wide for Bytes<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let (to, _) = self.to.as_chunks_mut::<PANEL>();
+        for (sample, to) in self.rows.samples().zip(to) {
+            let sample = &sample[..sample.len().min(self.end)];
+            let rest = &sample[self.from.min(sample.len())..];
+            let mut bytes = [0; STRIDE];
+            match rest.first_chunk() {
+                Some(whole) => bytes = *whole,
+                None => bytes[..rest.len()].copy_from_slice(rest),
+            }
+            for (to, byte) in to.iter_mut().zip(bytes) {
+                *to = f32::from(byte) / 255.0;
+            }
+            to[STRIDE] = 1.0;
+        }
+    }
+}
+
 /// The four gates of one panel of cells.
 fn gates(all: &mut [f32], apart: usize, at: usize) -> Gates<'_> {
     let (input, rest) = all.split_at_mut(apart);
@@ -243,11 +229,11 @@ impl Network for Lstm {
     }
 
     fn parameters(&self) -> usize {
-        Self::gates_len() + self.scores_len() + self.score_panels() * PANEL
+        Self::gates_len() + self.last().parameters()
     }
 
     fn tensors(&self) -> Vec<Tensor> {
-        let (scores, bias) = (Self::gates_len(), Self::gates_len() + self.scores_len());
+        let [weight, bias] = self.last().tensors(["dense.weight", "dense.bias"], Self::gates_len());
         vec![
             Tensor {
                 name: "lstm.weight_ih",
@@ -264,19 +250,8 @@ impl Network for Lstm {
                 shape: vec![4 * CELLS],
                 place: Box::new(|at| gate_at(at, STRIDE)),
             },
-            Tensor {
-                name: "dense.weight",
-                shape: vec![self.classes, CELLS],
-                place: Box::new(move |at| {
-                    let (class, cell) = (at / CELLS, at % CELLS);
-                    scores + (class / PANEL * CELLS + cell) * PANEL + class % PANEL
-                }),
-            },
-            Tensor {
-                name: "dense.bias",
-                shape: vec![self.classes],
-                place: Box::new(move |at| bias + at),
-            },
+            weight,
+            bias,
         ]
     }
 
@@ -305,34 +280,37 @@ impl Network for Lstm {
     }
 
     fn work(&self, batch: usize, learns: bool) -> Work {
-        let slots = if learns { self.steps } else { 1 };
-        let slope = if learns { self.parameters() } else { 0 };
-        let shards = (0..batch.div_ceil(SHARD)).map(|_| Shard {
-            input: Buffer::zeros((slots + usize::from(learns)) * INPUT * BLOCK),
-            gates: Buffer::zeros(slots * GATES * BLOCK),
-            before: Buffer::zeros(if learns { slots * SIDE * BLOCK } else { 0 }),
-            squashed: Buffer::zeros(slots * SIDE * BLOCK),
+        let if_learns = |len: usize| Buffer::zeros(if learns { len } else { 0 });
+        let steps = self.steps;
+        // One shard after the other is predicted, in the same place.
+        let shards = (0..if learns { batch.div_ceil(SHARD) } else { 1 }).map(|_| Shard {
+            input: Buffer::zeros(if learns { steps + 1 } else { 2 } * INPUT * BLOCK),
+            gates: Buffer::zeros(if learns { steps * GATES } else { 4 } * BLOCK),
+            before: if_learns(steps * SIDE * BLOCK),
+            squashed: if_learns(steps * SIDE * BLOCK),
             cell: Buffer::zeros(SIDE * BLOCK),
-            hidden_slope: Buffer::zeros(if learns { SIDE * BLOCK } else { 0 }),
-            scores: Buffer::zeros(self.score_panels() * BLOCK),
-            slope: Buffer::zeros(slope),
+            hidden_slope: if_learns(SIDE * BLOCK),
+            scores: Buffer::zeros(self.last().scores(SHARD)),
+            slope: if_learns(self.parameters()),
             tally: Tally::default(),
         });
-        let back = if learns { SIDE * GATES * PANEL * PANEL } else { 0 };
-        let scores_back = if learns { SIDE * self.score_panels() * PANEL * PANEL } else { 0 };
         Work {
             shards: shards.collect(),
-            cells_back: Buffer::zeros(back),
-            scores_back: Buffer::zeros(scores_back),
+            cells_back: if_learns(SIDE * GATES * PANEL * PANEL),
+            scores_back: if_learns(self.last().weights()),
         }
     }
 
     fn work_size(&self, batch: usize, learns: bool) -> usize {
-        let slots = if learns { self.steps } else { 1 };
-        let shard = (slots + 1) * (INPUT + GATES + 2 * SIDE) * BLOCK
-            + (2 * SIDE + self.score_panels()) * BLOCK
-            + if learns { self.parameters() } else { 0 };
-        (batch.div_ceil(SHARD) * shard + 2 * SIDE * GATES * PANEL * PANEL) * size_of::<f32>()
+        let scores = self.last().scores(SHARD);
+        let values = if learns {
+            let shard = ((self.steps + 1) * (INPUT + GATES + 2 * SIDE) + 2 * SIDE) * BLOCK + scores;
+            let back = SIDE * GATES * PANEL * PANEL + self.last().weights();
+            batch.div_ceil(SHARD) * (shard + self.parameters()) + back
+        } else {
+            (2 * INPUT + 4 + SIDE) * BLOCK + scores
+        };
+        values * size_of::<f32>()
     }
 
     fn learn(
@@ -344,46 +322,27 @@ impl Network for Lstm {
         work: &mut Work,
     ) -> Tally {
         let Work { shards, cells_back, scores_back } = work;
-        let (cells, rest) = parameters.split_at(Self::gates_len());
-        let panels = self.score_panels();
+        let (cells, last) = parameters.split_at(Self::gates_len());
         for side in 0..SIDE {
             for panel in 0..GATES {
                 let from = (panel * INPUT + 1 + side) * PANEL * PANEL;
                 let to = (side * GATES + panel) * PANEL * PANEL;
                 transpose(&cells[from..], &mut cells_back[to..]);
             }
-            for panel in 0..panels {
-                let from = (panel * SIDE + side) * PANEL * PANEL;
-                let to = (side * panels + panel) * PANEL * PANEL;
-                transpose(&rest[from..], &mut scores_back[to..]);
-            }
         }
+        self.last().turned(last, scores_back);
         let (cells_back, scores_back) = (&*cells_back, &*scores_back);
+        let mean = 1.0 / rows.len() as f32;
         let pieces = rows.rows.chunks(SHARD).zip(shards.iter_mut());
         share(
             step.threads,
             pieces,
-            || vec![0.0; self.classes],
-            |buffer, (some, shard)| {
+            || (),
+            |(), (some, shard)| {
                 let some = Rows { data: rows.data, rows: some };
                 self.forward(parameters, some, shard, true);
-                shard.tally = Tally::default();
-                for (row, label) in some.labels().enumerate() {
-                    let weight = step.weights[usize::from(label)];
-                    let scores = self.row(&shard.scores, row, buffer);
-                    cross_entropy(scores, usize::from(label), weight, &mut shard.tally);
-                    for (class, &score) in scores.iter().enumerate() {
-                        shard.scores[class / PANEL * BLOCK + row * PANEL + class % PANEL] =
-                            score / rows.len() as f32;
-                    }
-                }
-                // Rows without a sample, and columns without a class, pull at nothing.
-                for panel in 0..panels {
-                    let scores = &mut shard.scores[panel * BLOCK..(panel + 1) * BLOCK];
-                    scores[some.len() * PANEL..].fill(0.0);
-                    let used = (self.classes - panel * PANEL).min(PANEL);
-                    scores.chunks_exact_mut(PANEL).for_each(|row| row[used..].fill(0.0));
-                }
+                let scores = &mut shard.scores;
+                shard.tally = self.last().losses(some, step.weights, mean, SHARD, scores);
                 self.backward(shard, cells_back, scores_back);
             },
         );
@@ -404,13 +363,12 @@ impl Network for Lstm {
         probabilities: &mut [f32],
         work: &mut Work,
     ) {
+        let shard = &mut work.shards[0];
         let some = rows.rows.chunks(SHARD).zip(probabilities.chunks_mut(SHARD * self.classes));
-        for ((some, probabilities), shard) in some.zip(&mut work.shards) {
+        for (some, probabilities) in some {
             let some = Rows { data: rows.data, rows: some };
             self.forward(parameters, some, shard, false);
-            for (row, to) in probabilities.chunks_mut(self.classes).enumerate() {
-                softmax(self.row(&shard.scores, row, to));
-            }
+            self.last().probabilities(&shard.scores, SHARD, probabilities);
         }
     }
 
@@ -435,7 +393,7 @@ impl Network for Lstm {
         }
         graph.whole("steps", &[-1, self.steps as i64, STRIDE as i64]);
         graph.whole("first", &[0]);
-        graph.node("Reshape", &["input", "steps"], &["by_sample"], &[]);
+        graph.node("Reshape", &[BYTES, "steps"], &["by_sample"], &[]);
         let order = [("perm", Attribute::Ints(vec![1, 0, 2]))];
         graph.node("Transpose", &["by_sample"], &["by_step"], &order);
         graph.node(
@@ -447,7 +405,8 @@ impl Network for Lstm {
         graph.node("Squeeze", &["hidden", "first"], &["last"], &[]);
         graph.dense("last", "dense", "scores");
         graph.softmax("scores");
-        Some(graph.model(Self::NAME, self.width, self.classes))
+        let head = Head { name: Self::NAME, width: self.width, classes: self.classes };
+        Some(graph.model(head, &[(BYTES, self.width)]))
     }
 
     #[cfg(feature = "gpu")]

@@ -4,6 +4,7 @@ mod boosted;
 mod cnn1d;
 mod cnn2d;
 mod convnet;
+mod counted;
 mod forest;
 mod logistic;
 mod lstm;
@@ -62,7 +63,7 @@ pub static MODELS: &[Model] = &[
     },
     Model {
         name: "ours",
-        about: "boosted trees over bytes, what can be counted in them, and packet sizes and gaps",
+        about: "boosted trees and a forest over bytes, what can be counted in them, packet sizes and gaps",
         make: || Box::new(ours::Ours::default()),
     },
     Model {

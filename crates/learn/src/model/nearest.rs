@@ -6,8 +6,9 @@
 use std::path::Path;
 
 use crate::classifier::{Control, Epoch, Fit};
+use crate::engine::onnx::{Attribute, BYTES, FEATURES, Graph, PROBABILITIES, TO_DOUBLE};
 use crate::engine::simd::{Wide, wide};
-use crate::engine::store::{Archive, Stored, said, write};
+use crate::engine::store::{Head, Stored};
 use crate::engine::threads::share;
 use crate::model::neural::{enough, judge, two_classes};
 use crate::{Classifier, LearnError, Rows};
@@ -68,6 +69,10 @@ impl Wide for Numbers<'_> {
 }
 
 impl Nearest {
+    fn head(&self) -> Head {
+        Head { name: NAME, width: self.width, classes: self.classes }
+    }
+
     /// The features of some samples, cut or zero-filled.
     fn features_of(rows: Rows<'_>, width: usize) -> Vec<f32> {
         let have = rows.data.feature_width();
@@ -169,25 +174,18 @@ impl Classifier for Nearest {
     }
 
     fn save(&self, path: &Path) -> Result<(), LearnError> {
-        if self.labels.is_empty() {
-            return Err(LearnError::Untrained { name: NAME });
-        }
-        let mut said = said(NAME, self.width, self.classes);
-        said.insert("features".to_owned(), self.feature_width.to_string());
         let labels: Vec<u32> = self.labels.iter().map(|&label| u32::from(label)).collect();
         let len = labels.len();
         let samples = if self.feature_width > 0 {
-            Stored::floats("samples", &[len, self.feature_width], &self.features)
+            Stored::floats("features", &[len, self.feature_width], &self.features)
         } else {
-            Stored::bytes("samples", &[len, self.width], &self.bytes)
+            Stored::bytes("bytes", &[len, self.width], &self.bytes)
         };
-        write(path, said, &[samples, Stored::whole("labels", &labels)])
+        self.head().save(path, &[samples, Stored::whole("labels", &labels)])
     }
 
     fn load(&mut self, path: &Path) -> Result<(), LearnError> {
-        let archive = Archive::read(path, NAME)?;
-        let (width, classes) = archive.shape()?;
-        let feature_width = archive.number("features", 0..=1 << 15)?;
+        let (archive, Head { width, classes, .. }) = Head::read(path, NAME)?;
         let labels: Vec<u16> = archive
             .whole("labels")?
             .into_iter()
@@ -196,11 +194,12 @@ impl Classifier for Nearest {
                 label.ok_or_else(|| archive.wrong("a label beyond its classes".to_owned()))
             })
             .collect::<Result<_, _>>()?;
-        let (mut bytes, mut features) = (Vec::new(), Vec::new());
-        if feature_width > 0 {
-            features = archive.floats("samples", &[labels.len(), feature_width])?;
+        let (mut bytes, mut features, mut feature_width) = (Vec::new(), Vec::new(), 0);
+        if let Ok(shape) = archive.shape("features") {
+            feature_width = shape.iter().skip(1).product();
+            features = archive.floats("features", &[labels.len(), feature_width])?;
         } else {
-            bytes = archive.bytes("samples", &[labels.len(), width])?;
+            bytes = archive.bytes("bytes", &[labels.len(), width])?;
         }
         *self = Nearest { width, classes, feature_width, bytes, features, labels };
         Ok(())
@@ -208,5 +207,48 @@ impl Classifier for Nearest {
 
     fn size(&self) -> usize {
         self.bytes.len() + self.features.len() * size_of::<f32>() + self.labels.len() * 2
+    }
+    /// All samples are in the graph. Distances there are products in double precision, which of
+    /// bytes are exact, so that the first of equally near samples is the same one.
+    fn onnx(&self) -> Option<Vec<u8>> {
+        if self.labels.is_empty() {
+            return None;
+        }
+        let mut graph = Graph::default();
+        let len = self.labels.len();
+        let (name, width, squares): (_, _, Vec<f64>) = if self.feature_width > 0 {
+            graph.floats("samples", &[len, self.feature_width], &self.features);
+            graph.node("Cast", &[FEATURES], &["exact"], &[("to", TO_DOUBLE)]);
+            let samples = self.features.chunks(self.feature_width);
+            let square = |sample: &[f32]| sample.iter().map(|&x| f64::from(x).powi(2)).sum();
+            (FEATURES, self.feature_width, samples.map(square).collect())
+        } else {
+            graph.bytes("samples", &[len, self.width], &self.bytes);
+            graph.floats("unit", &[1], &[255.0]);
+            graph.node("Mul", &[BYTES, "unit"], &["near"], &[]);
+            graph.node("Round", &["near"], &["whole"], &[]);
+            graph.node("Cast", &["whole"], &["exact"], &[("to", TO_DOUBLE)]);
+            let samples = self.bytes.chunks(self.width);
+            let square = |sample: &[u8]| sample.iter().map(|&x| f64::from(x).powi(2)).sum();
+            (BYTES, self.width, samples.map(square).collect())
+        };
+        // |a - b|^2 - |a|^2, of which the smallest is wanted.
+        graph.node("Cast", &["samples"], &["known"], &[("to", TO_DOUBLE)]);
+        graph.doubles("squares", &squares);
+        graph.doubles("twice", &[-2.0]);
+        let order = [("perm", Attribute::Ints(vec![1, 0]))];
+        graph.node("Transpose", &["known"], &["columns"], &order);
+        graph.node("MatMul", &["exact", "columns"], &["products"], &[]);
+        graph.node("Mul", &["products", "twice"], &["crossed"], &[]);
+        graph.node("Add", &["crossed", "squares"], &["apart"], &[]);
+        let across = [("axis", Attribute::Int(1)), ("keepdims", Attribute::Int(0))];
+        graph.node("ArgMin", &["apart"], &["nearest"], &across);
+        let mut answers = vec![0.0; len * self.classes];
+        for (answer, &label) in answers.chunks_mut(self.classes).zip(&self.labels) {
+            answer[usize::from(label)] = 1.0;
+        }
+        graph.floats("answers", &[len, self.classes], &answers);
+        graph.node("Gather", &["answers", "nearest"], &[PROBABILITIES], &[]);
+        Some(graph.model(self.head(), &[(name, width)]))
     }
 }

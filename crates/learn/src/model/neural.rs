@@ -10,7 +10,7 @@ use crate::engine::math::{Adam, Tally, likeliest};
 use crate::engine::network::{Network, Step};
 use crate::engine::random::{Random, mix};
 use crate::engine::simd::Buffer;
-use crate::engine::store::{Archive, Stored, said, write};
+use crate::engine::store::{Archive, Head, Stored, write};
 use crate::engine::threads::share;
 use crate::{Classifier, LearnError, Rows};
 
@@ -389,16 +389,13 @@ impl<N: Network> Classifier for Neural<N> {
     }
 
     fn save(&self, path: &Path) -> Result<(), LearnError> {
-        let Some(network) = &self.network else {
-            return Err(LearnError::Untrained { name: N::NAME });
-        };
-        let said = said(N::NAME, self.width, self.classes);
-        write(path, said, &Self::stored(network, &self.parameters, ""))
+        let head = Head { name: N::NAME, width: self.width, classes: self.classes };
+        let tensors = self.network.as_ref().map(|n| Self::stored(n, &self.parameters, ""));
+        head.save(path, &tensors.unwrap_or_default())
     }
 
     fn load(&mut self, path: &Path) -> Result<(), LearnError> {
-        let archive = Archive::read(path, N::NAME)?;
-        let (width, classes) = archive.shape()?;
+        let (archive, Head { width, classes, .. }) = Head::read(path, N::NAME)?;
         let network = N::new(width, classes);
         self.parameters = Self::restored(&network, &archive, "")?;
         (self.network, self.width, self.classes) = (Some(network), width, classes);

@@ -1,30 +1,28 @@
-//! Our own: boosted trees over the bytes, over what can be counted in them, and over packet
-//! sizes, directions and gaps where samples have them.
+//! Our own: boosted trees and a forest over the bytes, over what can be counted in them, and over
+//! packet sizes, directions and gaps where samples have them; the answer is the mean of both.
 //!
-//! Which bytes may be looked at is decided before, by masks. A count survives what a single byte
-//! does not: a field that moves by a few places, a payload of another length.
+//! Which bytes may be looked at is decided before, by masks.
 
 use std::path::Path;
 
 use crate::classifier::{Control, Epoch, Fit};
 use crate::engine::columns::Columns;
 use crate::engine::math::softmax;
-use crate::engine::store::{Archive, Stored, said, write};
-use crate::engine::threads::share;
+use crate::engine::onnx::{Attribute, BYTES, FEATURES, Graph, PROBABILITIES, TO_FLOAT};
+use crate::engine::store::{Head, Stored};
 use crate::engine::trees::{LEAF, Trees};
-use crate::model::boosted::{Running, boost, need};
+use crate::model::boosted::{self, Running, boost};
+use crate::model::counted::{self, COUNTED, counted};
+use crate::model::forest::{self, plant};
 use crate::model::neural::{enough, two_classes};
 use crate::{Classifier, LearnError, Rows};
 
 /// Its name in files and on the command line.
 const NAME: &str = "ours";
-/// What is counted: length, zeros, printable bytes, entropy of the whole and of both halves, and
-/// each high nibble.
-const COUNTED: usize = 6 + 16;
 /// Borders between the values of a feature, at most.
 const BORDERS: usize = 255;
-/// Samples predicted together.
-const TOGETHER: usize = 256;
+/// What the names of a forest's tensors begin with.
+const FOREST: &str = "forest.";
 
 /// Trees over a table of bytes, counts and features.
 #[derive(Debug, Default)]
@@ -32,37 +30,8 @@ pub(crate) struct Ours {
     width: usize,
     /// Of each feature, the borders between what are taken for one value.
     borders: Vec<Vec<f32>>,
-    trees: Trees,
-}
-
-/// Entropy in 32nds of a bit.
-fn entropy(bytes: &[u8]) -> u8 {
-    let mut counts = [0u32; 256];
-    bytes.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
-    let len = bytes.len().max(1) as f32;
-    let bits: f32 = counts
-        .iter()
-        .filter(|&&count| count > 0)
-        .map(|&count| -(count as f32 / len) * (count as f32 / len).log2())
-        .sum();
-    (bits * 31.9) as u8
-}
-
-/// What is counted in a sample. Shares are of its length without the zeros at its end.
-fn counted(sample: &[u8], to: &mut [u8]) {
-    let len = sample.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
-    let used = &sample[..len];
-    let share = |count: usize| (count * 255 / len.max(1)) as u8;
-    to[0] = (len * 255 / sample.len().max(1)) as u8;
-    let zeros: usize = used.iter().map(|&byte| usize::from(byte == 0)).sum();
-    to[1] = share(zeros);
-    to[2] = share(used.iter().filter(|byte| (0x20..0x7f).contains(*byte)).count());
-    to[3] = entropy(used);
-    let (front, back) = used.split_at(len / 2);
-    (to[4], to[5]) = (entropy(front), entropy(back));
-    let mut nibbles = [0usize; 16];
-    used.iter().for_each(|byte| nibbles[usize::from(byte >> 4)] += 1);
-    to[6..].iter_mut().zip(nibbles).for_each(|(to, count)| *to = share(count));
+    boosted: Trees,
+    forest: Trees,
 }
 
 /// Borders that part the values seen into equally full values.
@@ -84,6 +53,10 @@ fn borders_of(values: &mut Vec<f32>) -> Vec<f32> {
 }
 
 impl Ours {
+    fn head(&self) -> Head {
+        Head { name: NAME, width: self.width, classes: self.boosted.classes }
+    }
+
     fn row(&self) -> usize {
         self.width + COUNTED + self.borders.len()
     }
@@ -124,9 +97,14 @@ impl Classifier for Ours {
         let have = train.data.feature_width().min(usize::from(LEAF) / 2);
         let width = train.data.width.min(usize::from(LEAF) / 2 - COUNTED);
         let row = width + COUNTED + have;
-        let classes = train.data.classes.len();
-        let tables = (train.len() + validation.len()) * row;
-        enough(tables + need(train.len(), row, classes, how.threads), how)?;
+        let (classes, threads) = (train.data.classes.len(), how.threads);
+        let tables = (2 * train.len() + validation.len()) * row;
+        let growing = boosted::need(train.len(), classes, threads).max(forest::need(
+            train.len(),
+            classes,
+            threads,
+        ));
+        enough(tables + growing, how)?;
         let mut values = Vec::new();
         let borders = (0..have).map(|feature| {
             let all = train.rows.iter().map(|&row| row as usize * train.data.feature_width());
@@ -134,54 +112,50 @@ impl Classifier for Ours {
             values.extend(all.map(|from| train.data.features[from + feature]));
             borders_of(&mut values)
         });
-        let learned = Ours { width, borders: borders.collect(), trees: Trees::default() };
+        let mut learned = Ours { width, borders: borders.collect(), ..Ours::default() };
         let mut table = Vec::new();
         learned.table(train, &mut table);
         let columns = Columns::of_table(&table, row);
         learned.table(validation, &mut table);
         let mut running = Running::new(table, row);
         let mut validated = |trees: &Trees| running.judge(trees, validation);
-        let (trees, epochs) = boost((&columns, have), train, how, &mut validated, watch)?;
-        *self = Ours { trees, ..learned };
+        let (boosted, epochs) = boost((&columns, have), train, how, &mut validated, watch)?;
+        (learned.boosted, learned.forest) = (boosted, plant(&columns, train, how));
+        *self = learned;
         Ok(epochs)
     }
 
     fn predict(&self, rows: Rows<'_>, threads: usize) -> Vec<f32> {
-        let classes = self.trees.classes;
-        let mut probabilities = vec![0.0; rows.len() * classes];
-        if classes == 0 {
-            return probabilities;
-        }
-        let pieces = rows.rows.chunks(TOGETHER).zip(probabilities.chunks_mut(TOGETHER * classes));
-        share(threads, pieces, Vec::new, |table, (some, probabilities)| {
-            self.table(Rows { data: rows.data, rows: some }, table);
-            self.trees.add(table, self.row(), probabilities);
-            probabilities.chunks_mut(classes).for_each(softmax);
-        });
-        probabilities
+        let table = |rows: Rows<'_>, to: &mut Vec<u8>| self.table(rows, to);
+        let mut chances = self.boosted.predict(rows, threads, self.row(), table, softmax);
+        let share = 1.0 / self.forest.roots.len() as f32;
+        let mean = |sums: &mut [f32]| sums.iter_mut().for_each(|sum| *sum *= share);
+        let others = self.forest.predict(rows, threads, self.row(), table, mean);
+        chances
+            .iter_mut()
+            .zip(others)
+            .for_each(|(chance, other)| *chance = 0.5 * (*chance + other));
+        chances
     }
 
     fn classes(&self) -> usize {
-        self.trees.classes
+        self.boosted.classes
     }
 
     fn save(&self, path: &Path) -> Result<(), LearnError> {
-        if self.trees.roots.is_empty() {
-            return Err(LearnError::Untrained { name: NAME });
-        }
         let counts: Vec<u32> = self.borders.iter().map(|borders| borders.len() as u32).collect();
         let borders = self.borders.concat();
-        let mut tensors = self.trees.stored();
+        let mut tensors = self.boosted.stored("");
+        tensors.extend(self.forest.stored(FOREST));
         tensors.push(Stored::whole("border_counts", &counts));
         tensors.push(Stored::floats("borders", &[borders.len()], &borders));
-        write(path, said(NAME, self.width, self.trees.classes), &tensors)
+        self.head().save(path, &tensors)
     }
 
     fn load(&mut self, path: &Path) -> Result<(), LearnError> {
-        let archive = Archive::read(path, NAME)?;
-        let (width, classes) = archive.shape()?;
+        let (archive, Head { width, classes, .. }) = Head::read(path, NAME)?;
         let counts = archive.whole("border_counts")?;
-        let all = archive.floats("borders", &[archive.rows("borders")?])?;
+        let all = archive.floats("borders", &[archive.shape("borders")?[0]])?;
         let mut rest = &all[..];
         let mut borders = Vec::with_capacity(counts.len());
         for count in counts {
@@ -192,31 +166,54 @@ impl Classifier for Ours {
             borders.push(some.to_vec());
             rest = after;
         }
-        let mut learned = Ours { width, borders, trees: Trees::default() };
-        learned.trees = Trees::restored(&archive, learned.row(), classes)?;
+        let mut learned = Ours { width, borders, ..Ours::default() };
+        let row = learned.row();
+        learned.boosted = Trees::restored(&archive, "", row, classes)?;
+        learned.forest = Trees::restored(&archive, FOREST, row, classes)?;
         *self = learned;
         Ok(())
     }
 
     fn size(&self) -> usize {
         let borders: usize = self.borders.iter().map(|borders| borders.len()).sum();
-        self.trees.size() + borders * size_of::<f32>()
+        self.boosted.size() + self.forest.size() + borders * size_of::<f32>()
+    }
+
+    fn onnx(&self) -> Option<Vec<u8>> {
+        if self.boosted.roots.is_empty() {
+            return None;
+        }
+        let mut graph = Graph::default();
+        counted::graph(&mut graph, self.width);
+        let (mut parts, mut inputs) = (vec!["bytes", "counted"], vec![(BYTES, self.width)]);
+        if !self.borders.is_empty() {
+            // Borders that a feature lacks are never reached.
+            let mut borders = vec![f32::INFINITY; self.borders.len() * BORDERS];
+            for (to, from) in borders.chunks_mut(BORDERS).zip(&self.borders) {
+                to[..from.len()].copy_from_slice(from);
+            }
+            graph.floats("borders", &[self.borders.len(), BORDERS], &borders);
+            graph.node("Unsqueeze", &[FEATURES, "third"], &["by_border"], &[]);
+            graph.node("GreaterOrEqual", &["by_border", "borders"], &["is_above"], &[]);
+            graph.node("Cast", &["is_above"], &["above"], &[("to", TO_FLOAT)]);
+            let summed = [("keepdims", Attribute::Int(0))];
+            graph.node("ReduceSum", &["above", "third"], &["parted"], &summed);
+            parts.push("parted");
+            inputs.push((FEATURES, self.borders.len()));
+        }
+        graph.node("Concat", &parts, &["table"], &[("axis", Attribute::Int(1))]);
+        self.boosted.operator(&mut graph, ("table", 1.0), ("scores", 1.0));
+        graph.node("Softmax", &["scores"], &["boosted"], &[("axis", Attribute::Int(1))]);
+        let share = 1.0 / self.forest.roots.len() as f32;
+        self.forest.operator(&mut graph, ("table", 1.0), ("forest", share));
+        graph.node("Mean", &["boosted", "forest"], &[PROBABILITIES], &[]);
+        Some(graph.model(self.head(), &inputs))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_counted() {
-        let mut to = [0; COUNTED];
-        counted(&[0x41, 0x00, 0x41, 0xff, 0, 0, 0, 0], &mut to);
-        assert_eq!(to[..3], [127, 63, 127]);
-        assert_eq!((to[6], to[6 + 4], to[6 + 15]), (63, 127, 63));
-        assert_eq!(entropy(&[7; 99]), 0);
-        assert_eq!(entropy(&(0..=255).collect::<Vec<u8>>()), 255);
-    }
 
     #[test]
     fn borders_part_what_was_seen() {

@@ -108,7 +108,10 @@ pub(super) fn run(args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
     card.save(&card_of(&args.output)).map_err(learned)?;
     if let Some(onnx) = &args.onnx {
         let bytes = model.onnx().ok_or_else(|| {
-            hinted(format!("{} has no ONNX form", kind.name), "lstm, cnn1d, cnn2d and logistic do")
+            hinted(
+                format!("{} has no ONNX form for samples of this width", kind.name),
+                "lstm needs a multiple of 28 bytes, cnn2d a square number of them",
+            )
         })?;
         crate::report::results::replace(onnx, &bytes)?;
     }
