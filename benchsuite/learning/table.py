@@ -57,6 +57,7 @@ PASSES = {
     "cnn1d": 6,
     "boosted": 100,
 }
+WHOSE = {"ours": "ours", "peer": "theirs"}
 # What no peer has.
 ALONE = ("ours",)
 TRAINED = 0.5
@@ -215,47 +216,80 @@ def markdown(options):
     found = {}
     for cell in results(options.file):
         place = tuple(cell[name] for name in ("task", "representation", "model"))
-        found.setdefault(cell["most"], {}).setdefault(place, {}).setdefault(cell["whose"], {})[cell["seed"]] = cell
-    for most, places in found.items():
-        table(places)
-        print()
+        sides = found.setdefault(cell["most"] > 0, {}).setdefault(place, {"ours": {}, "peer": {}})
+        sides[cell["whose"]][cell["seed"]] = cell
+    for places in found.values():
+        (compact if options.compact else table)(places)
         summary(places)
         print()
 
 
 def seeds_of(sides):
-    return sorted(set(sides["ours"]) & set(sides["peer"])) if "peer" in sides else sorted(sides["ours"])
+    """Seeds that both sides have; all of ours where there is no peer."""
+    both = set(sides["ours"]) & set(sides["peer"]) if sides["peer"] else set(sides["ours"])
+    return sorted(both)
 
 
 def values(sides, whose, name, seeds):
     return [sides[whose][seed][name] for seed in seeds]
 
 
+def compact(places):
+    """A table a task: accuracy with its interval, macro and weighted F1."""
+    for task, title in TITLES.items():
+        there = [name for name in REPRESENTATIONS if any(p[:2] == (task, name) for p in places)]
+        if not there:
+            continue
+        print(f"| {title} | | " + " | ".join(f"`{name}`" for name in there) + " |")
+        print("|---|---|" + "---|" * len(there))
+        for model in PASSES:
+            for whose in ("ours", "peer"):
+                row = []
+                for name in there:
+                    sides = places.get((task, name, model))
+                    seeds = seeds_of(sides) if sides else []
+                    if not seeds or not sides[whose]:
+                        row.append("")
+                        continue
+                    scores = [shown(values(sides, whose, "accuracy", seeds))]
+                    for average in ("macro", "weighted"):
+                        scores.append(f"{statistics.fmean(values(sides, whose, average, seeds)):.3f}")
+                    word = verdict(differences(sides, seeds)) if sides["peer"] else ""
+                    mark = {"ours better": " ▲", "theirs better": " ▼"}.get(word, "")
+                    row.append(", ".join(scores) + (mark if whose == "ours" else ""))
+                if any(row):
+                    print(f"| {model if whose == 'ours' else ''} | {WHOSE[whose]} | " + " | ".join(row) + " |")
+        print()
+
+
 def table(places):
-    names = ("accuracy", "macro", "weighted")
+    """A line a cell."""
     print("| task | | model | accuracy: ours | theirs | ours less theirs | | F1 macro: ours | theirs "
           "| weighted: ours | theirs | seeds |")
     print("|---|---|---|---|---|---:|---|---:|---:|---:|---:|---:|")
-    order = sorted(places, key=lambda p: (list(TASKS).index(p[0]), list(REPRESENTATIONS).index(p[1]),
-                                          list(PASSES).index(p[2])))
-    for task, representation, model in order:
-        sides = places[task, representation, model]
-        if "ours" not in sides or (model not in ALONE and "peer" not in sides):
-            continue
+    for place in sorted(places, key=order):
+        sides = places[place]
         seeds = seeds_of(sides)
         if not seeds:
             continue
-        row = [TITLES[task], f"`{representation}`", model, shown(values(sides, "ours", names[0], seeds))]
-        if "peer" in sides:
+        task, representation, model = place
+        row = [TITLES[task], f"`{representation}`", model, shown(values(sides, "ours", "accuracy", seeds))]
+        if sides["peer"]:
             apart = differences(sides, seeds)
-            row += [shown(values(sides, "peer", names[0], seeds)), shown(apart, "+"), verdict(apart)]
+            row += [shown(values(sides, "peer", "accuracy", seeds)), shown(apart, "+"), verdict(apart)]
         else:
             row += ["", "", ""]
-        for name in names[1:]:
+        for name in ("macro", "weighted"):
             for whose in ("ours", "peer"):
-                there = whose in sides
-                row.append(f"{statistics.fmean(values(sides, whose, name, seeds)):.3f}" if there else "")
+                some = values(sides, whose, name, seeds) if sides[whose] else []
+                row.append(f"{statistics.fmean(some):.3f}" if some else "")
         print("| " + " | ".join([*row, str(len(seeds))]) + " |")
+    print()
+
+
+def order(place):
+    task, representation, model = place
+    return list(TASKS).index(task), list(REPRESENTATIONS).index(representation), list(PASSES).index(model)
 
 
 def differences(sides, seeds):
@@ -269,7 +303,7 @@ def summary(places):
     print("|---|---:|---|---:|---:|---:|")
     for model in PASSES:
         some = {place: sides for place, sides in places.items()
-                if place[2] == model and {"ours", "peer"} <= set(sides)}
+                if place[2] == model and sides["ours"] and sides["peer"]}
         if not some:
             continue
         verdicts, by_seed = [], {}
@@ -304,6 +338,7 @@ def main():
     runs.add_argument("--seeds", type=int, default=5)
     tables = commands.add_parser("markdown", help="print the tables")
     tables.set_defaults(do=markdown)
+    tables.add_argument("--compact", action="store_true", help="a table a task")
     tables.add_argument("file")
     options = parser.parse_args()
     try:

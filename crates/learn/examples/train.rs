@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let data = Dataset::new(bytes, 784, labels, (0..classes).map(|c| c.to_string()).collect())?;
     // As in benchsuite/learning.
     let first = number("TRAIN")?;
-    let tests = |row: &u32| first.map_or(row % 5 == 0, |first| *row as usize >= first);
+    let tests = |row: &u32| first.map_or(row.is_multiple_of(5), |first| *row as usize >= first);
     let (test, train): (Vec<u32>, Vec<u32>) = (0..data.len() as u32).partition(tests);
     let (train, test) = (Rows { data: &data, rows: &train }, Rows { data: &data, rows: &test });
     let none = Rows { data: &data, rows: &[] };
