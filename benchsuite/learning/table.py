@@ -1,17 +1,20 @@
 """Every model on every representation of ISCX VPN-nonVPN, ours beside the peers', over seeds.
 
     table.py run --ours target/release/examples/train --data iscx-vpn-nonvpn --out runs/DAY.jsonl
-    table.py markdown runs/DAY.jsonl
+    table.py markdown [--compact] [--into PAGE] runs/DAY.jsonl
 
 `run` appends a JSON line a cell (task, representation, model, whose, seed) and leaves out cells
 that are there: break it off and start it again as you like. Each seed draws its own samples, up to
 a number a class, half of them to train on; both sides get the same files. One thread.
 `markdown` prints means with Student's 95 % interval, and the mean of ours less theirs, paired by
-seed: "even" where its interval holds 0.
+seed: "even" where its interval holds 0. With a page, it replaces what stands there between the
+lines of MARKS.
 """
 
 import argparse
+import contextlib
 import gzip
+import io
 import json
 import os
 import re
@@ -57,6 +60,7 @@ PASSES = {
     "cnn1d": 6,
     "boosted": 100,
 }
+MARKS = ("<!-- benchsuite/learning/table.py -->", "<!-- end of table.py -->")
 WHOSE = {"ours": "ours", "peer": "theirs"}
 # What no peer has.
 ALONE = ("ours",)
@@ -213,6 +217,21 @@ def verdict(apart):
 
 
 def markdown(options):
+    if not options.into:
+        return tables(options)
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        tables(options)
+    page = open(options.into).read()
+    before, _, rest = page.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not end:
+        sys.exit(f"{options.into} has no lines {MARKS[0]} and {MARKS[1]}")
+    with open(options.into, "w") as file:
+        file.write(f"{before}{MARKS[0]}\n{text.getvalue().strip()}\n{MARKS[1]}{after}")
+
+
+def tables(options):
     found = {}
     for cell in results(options.file):
         place = tuple(cell[name] for name in ("task", "representation", "model"))
@@ -236,6 +255,11 @@ def values(sides, whose, name, seeds):
 
 def compact(places):
     """A table a task: accuracy with its interval, macro and weighted F1."""
+    runs = {}
+    for (_, _, model), sides in places.items():
+        runs.setdefault(model, []).append(len(seeds_of(sides)))
+    said = [f"{model} {'' if min(n) == max(n) else f'{min(n)} to '}{max(n)}" for model, n in runs.items()]
+    print("Seeds a cell: " + ", ".join(said) + ".\n")
     for task, title in TITLES.items():
         there = [name for name in REPRESENTATIONS if any(p[:2] == (task, name) for p in places)]
         if not there:
@@ -299,8 +323,8 @@ def differences(sides, seeds):
 
 def summary(places):
     """By model, over all tasks and representations: the mean of each seed is one value."""
-    print("| model | ours less theirs, all cells | | cells even | ours better | theirs better |")
-    print("|---|---:|---|---:|---:|---:|")
+    print("| model | ours less theirs, all cells | | whole seeds | cells even | ours better | theirs better |")
+    print("|---|---:|---|---:|---:|---:|---:|")
     for model in PASSES:
         some = {place: sides for place, sides in places.items()
                 if place[2] == model and sides["ours"] and sides["peer"]}
@@ -318,7 +342,8 @@ def summary(places):
         if not whole:
             continue
         counts = [verdicts.count(word) for word in ("even", "ours better", "theirs better")]
-        print(f"| {model} | {shown(whole, '+')} | {verdict(whole)} | " + " | ".join(map(str, counts)) + " |")
+        cells = [shown(whole, "+"), verdict(whole), *map(str, [len(whole), *counts])]
+        print(f"| {model} | " + " | ".join(cells) + " |")
 
 
 def main():
@@ -336,10 +361,11 @@ def main():
     runs.add_argument("--most", type=int, help="samples a class at most, 0 for all")
     runs.add_argument("--batch", type=int, default=64)
     runs.add_argument("--seeds", type=int, default=5)
-    tables = commands.add_parser("markdown", help="print the tables")
-    tables.set_defaults(do=markdown)
-    tables.add_argument("--compact", action="store_true", help="a table a task")
-    tables.add_argument("file")
+    shows = commands.add_parser("markdown", help="print the tables")
+    shows.set_defaults(do=markdown)
+    shows.add_argument("--into", metavar="PAGE", help="a Markdown page that has the marks")
+    shows.add_argument("--compact", action="store_true", help="a table a task")
+    shows.add_argument("file")
     options = parser.parse_args()
     try:
         options.do(options)
