@@ -1,4 +1,8 @@
-//! Trains a model on IDX files and prints what it costs: `train MODEL EPOCHS IMAGES LABELS ...`.
+//! Trains a model on IDX files and prints its scores and what it costs:
+//! `train MODEL EPOCHS IMAGES LABELS ...`.
+//!
+//! From the environment: THREADS (1), BATCH (128), SEED (1), and TRAIN, how many samples are
+//! trained on, the rest being tests; without it every fifth sample tests.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
@@ -9,6 +13,7 @@ use std::io::Read;
 use std::time::Instant;
 
 use flate2::read::GzDecoder;
+use ottoscope_learn::score::score;
 use ottoscope_learn::{Control, Dataset, Fit, Rows, model};
 
 /// Times that the test samples are predicted; the median counts.
@@ -43,6 +48,10 @@ fn peak() -> f64 {
     line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }
 
+fn number(name: &str) -> Result<Option<usize>, Box<dyn Error>> {
+    Ok(env::var(name).ok().map(|text| text.parse()).transpose()?)
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [name, epochs, files @ ..] = &arguments[..] else { return Err("too few words".into()) };
@@ -53,15 +62,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let classes = labels.iter().max().map_or(0, |&label| usize::from(label) + 1);
     let data = Dataset::new(bytes, 784, labels, (0..classes).map(|c| c.to_string()).collect())?;
-    // Every fifth sample tests, as in benchsuite/learning.
-    let (test, train): (Vec<u32>, Vec<u32>) = (0..data.len() as u32).partition(|row| row % 5 == 0);
+    // As in benchsuite/learning.
+    let first = number("TRAIN")?;
+    let tests = |row: &u32| first.map_or(row.is_multiple_of(5), |first| *row as usize >= first);
+    let (test, train): (Vec<u32>, Vec<u32>) = (0..data.len() as u32).partition(tests);
     let (train, test) = (Rows { data: &data, rows: &train }, Rows { data: &data, rows: &test });
     let none = Rows { data: &data, rows: &[] };
     let made = model::named(name).ok_or("no such model")?;
     let mut classifier = (made.make)();
-    let threads = env::var("THREADS").ok().and_then(|t| t.parse().ok()).unwrap_or(1);
-    let batch = env::var("BATCH").ok().and_then(|t| t.parse().ok()).unwrap_or(128);
-    let seed = env::var("SEED").ok().and_then(|t| t.parse().ok()).unwrap_or(1);
+    let threads = number("THREADS")?.unwrap_or(1);
+    let batch = number("BATCH")?.unwrap_or(128);
+    let seed = number("SEED")?.unwrap_or(1) as u64;
     let how = Fit { epochs: epochs.parse()?, patience: 0, threads, batch, seed, ..Fit::default() };
     println!("{} samples, {} for training, {classes} classes", data.len(), train.len());
     let (mut wall, mut spent) = (Instant::now(), cpu());
@@ -84,16 +95,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let now = median(times.iter().map(|time| time.0).collect());
     let used = median(times.iter().map(|time| time.1).collect());
-    let right = chances.chunks(classes).zip(test.labels()).filter(|(chances, label)| {
-        let best = (0..classes).max_by(|&a, &b| chances[a].total_cmp(&chances[b]));
-        best == Some(usize::from(*label))
-    });
+    let labels: Vec<u16> = test.labels().collect();
+    let scores = score(&chances, &labels, &data.classes)?;
     println!(
-        "test accuracy {:.4} predict wall {now:.4} cpu {used:.4} ({:.0}/s) size {} peak {:.0} MB",
-        right.count() as f64 / test.len() as f64,
+        "test accuracy {:.6} predict wall {now:.4} cpu {used:.4} ({:.0}/s) size {} peak {:.0} MB",
+        scores.accuracy,
         test.len() as f64 / now,
         classifier.size(),
         peak()
+    );
+    println!(
+        "f1 micro {:.6} macro {:.6} weighted {:.6}",
+        scores.micro.f1, scores.macro_.f1, scores.weighted.f1
     );
     Ok(())
 }

@@ -171,12 +171,14 @@ impl Loss<'_> {
                 }
             },
         );
-        // scikit-learn: half the sum of squared weights against the sum of losses.
+        // scikit-learn: half the sum of squared weights against the sum of losses. Two classes
+        // have one set of weights there, the difference of ours, whose square is twice as large.
         let (weights, _) = parameters.split_at(shape.weights());
-        let penalty = 0.5 * dot(weights, weights);
+        let strength = if shape.classes == 2 { 2.0 } else { 1.0 };
+        let penalty = 0.5 * f64::from(strength) * dot(weights, weights);
         let (mut loss, mut right) = (penalty, 0);
         slope.fill(0.0);
-        slope[..weights.len()].copy_from_slice(weights);
+        slope.iter_mut().zip(weights).for_each(|(slope, weight)| *slope = strength * weight);
         for (part, tally) in &self.parts[..train.len().div_ceil(each)] {
             math::add(slope, part);
             loss += tally.loss;
@@ -389,5 +391,29 @@ impl Logistic {
             .map(|at| self.parameters[shape.weight_at(at / self.width, at % self.width)])
             .collect();
         (weights, self.parameters[shape.weights()..][..self.classes].to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dataset;
+
+    /// Of samples that are 0 or 255, nine of ten each of their own class, the weight `w` of
+    /// scikit-learn's one set solves `w = 9 - 10 / (1 + exp(-w / 2))`, and the bias is `-w / 2`.
+    #[test]
+    fn two_classes_are_held_back_as_one_set_of_weights_is() {
+        let bytes: Vec<u8> = (0..20).map(|at| if at < 10 { 0 } else { 255 }).collect();
+        let labels = (0..20).map(|at| u16::from((at >= 10) != (at % 10 == 0))).collect();
+        let classes = vec!["low".to_owned(), "high".to_owned()];
+        let data = Dataset::new(bytes, 1, labels, classes).unwrap();
+        let rows: Vec<u32> = (0..20).collect();
+        let (train, none) = (Rows { data: &data, rows: &rows }, Rows { data: &data, rows: &[] });
+        let mut model = Logistic::default();
+        model.fit(train, none, &Fit::default(), &mut |_| Control::Continue).unwrap();
+        let (weights, biases) = model.tensors();
+        let (weight, bias) = (weights[1] - weights[0], biases[1] - biases[0]);
+        assert!((weight - 1.845).abs() < 2e-3, "{weight}");
+        assert!((bias + weight / 2.0).abs() < 2e-3, "{bias}");
     }
 }
