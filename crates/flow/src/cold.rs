@@ -50,6 +50,13 @@ impl Default for Handshake {
     }
 }
 
+impl Handshake {
+    /// Reads some of each line of the core's cache that it lies in.
+    pub(crate) fn touch(&self) -> u64 {
+        self.server ^ self.client ^ u64::from(self.syn_sequence[0] ^ u32::from(self.rst[1]))
+    }
+}
+
 /// What payload told, and the tunnel.
 #[derive(Default)]
 pub(crate) struct Detail {
@@ -59,6 +66,15 @@ pub(crate) struct Detail {
     pub(crate) carried: Option<Place>,
     pub(crate) tunnel: Option<Box<Tunnel>>,
     pub(crate) sampled: Option<Box<Sampled>>,
+}
+
+impl Detail {
+    /// As [`Handshake::touch`].
+    pub(crate) fn touch(&self) -> u64 {
+        let ends = self.heads.iter().map(|head| head.first().copied().unwrap_or(0));
+        let beside = self.tunnel.is_some() ^ self.sampled.is_some();
+        u64::from(ends.fold(u8::from(beside), |sum, byte| sum ^ byte))
+    }
 }
 
 /// What a flow's counters could not hold, in units of 2^32, by direction.
@@ -103,6 +119,14 @@ impl Default for Live {
             refused: 0,
             looked: 0,
         }
+    }
+}
+
+impl Live {
+    /// As [`Handshake::touch`], and of the bytes that its streams hold.
+    pub(crate) fn touch(&self) -> u64 {
+        let held = self.streams.iter().map(|stream| stream.unused().first().copied().unwrap_or(0));
+        held.fold(u64::from(self.looked) ^ self.held as u64, |sum, byte| sum ^ u64::from(byte))
     }
 }
 

@@ -30,6 +30,9 @@ pub use ahead::TOGETHER;
 /// Rows of anomalies a worker hands over; what comes on top is counted.
 const ANOMALY_ROWS: u64 = 100_000;
 
+/// Entries whose memory is given back together when all flows end.
+const GIVEN_BACK: usize = 1 << 14;
+
 /// Bytes of a flow's entry, its place in the index, which has about two slots a flow, and its timer.
 const PER_FLOW: usize = size_of::<Entry>() + 2 * size_of::<u64>() + size_of::<Timer>();
 
@@ -270,18 +273,22 @@ impl<S: Sink> Engine<S> {
         self.defrag.finish();
         self.troubles(self.capture)?;
         let now = Timestamp::from_parts(self.wheel.now(), 0);
-        for i in 0..self.entries.len() {
-            if i.is_multiple_of(TOGETHER) {
-                self.warm_parts(i as u32..self.entries.len().min(i + TOGETHER) as u32);
+        // Nobody asks them any more, and what they take is free for the rows of these flows.
+        (self.index, self.wheel) = (Index::new(), Wheel::new());
+        for slot in (0..self.entries.len()).rev() {
+            if (slot + 1).is_multiple_of(TOGETHER) {
+                self.warm_parts((slot + 1 - TOGETHER) as u32..=slot as u32);
             }
-            if self.entries[i].used() {
-                let end = self.entries[i].silent_end(now, &self.config);
-                self.hand_over(i as u32, end)?; // nobody asks the index any more
+            if self.entries[slot].used() {
+                let end = self.entries[slot].silent_end(now, &self.config);
+                self.hand_over(slot as u32, end)?;
+            }
+            if slot.is_multiple_of(GIVEN_BACK) {
+                self.entries.truncate(slot);
+                self.entries.shrink_to_fit();
             }
         }
-        // What flows took is free for whatever the sink does last.
-        (self.entries, self.index) = (Vec::new(), Index::new());
-        (self.wheel, self.cold) = (Wheel::new(), Cold::default());
+        self.cold = Cold::default();
         self.sink.end()?;
         Ok((self.sink, self.summary))
     }

@@ -223,11 +223,11 @@ impl Entry {
 
     /// The same of what lies beside it and is needed when it goes.
     pub(crate) fn touch_beside(&self, cold: &Cold) -> u64 {
-        let handshake = self.handshake.map_or(0, |place| cold.handshakes[place].client);
-        let live = self.live.map_or(0, |place| cold.lives[place].looked);
+        let handshake = self.handshake.map_or(0, |place| cold.handshakes[place].touch());
+        let live = self.live.map_or(0, |place| cold.lives[place].touch());
         let detail = self.detail.map(|place| &cold.details[place]);
-        let facts = detail.and_then(|detail| detail.facts).map(|place| &cold.facts[place]);
-        handshake ^ u64::from(live) ^ facts.map_or(0, |facts| facts.protocol.len() as u64)
+        let facts = detail.and_then(|detail| detail.facts).map(|place| cold.facts[place].touch());
+        handshake ^ live ^ detail.map_or(0, Detail::touch) ^ facts.unwrap_or(0)
     }
 
     /// From now on the flow costs only counters.

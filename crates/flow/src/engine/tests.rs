@@ -92,6 +92,16 @@ fn udp_flows_end_after_a_minute_of_silence() {
 }
 
 #[test]
+fn all_flows_end_with_the_capture_however_many() {
+    let ports = 0..2 * GIVEN_BACK as u16 + 5;
+    let sent: Vec<Sent> = ports.clone().map(|port| Sent { port, ..udp(0, true) }).collect();
+    let mut ended: Vec<u16> =
+        run(&Config::default(), &sent).flows.iter().map(|flow| flow.client_port).collect();
+    ended.sort_unstable();
+    assert!(ended.into_iter().eq(ports));
+}
+
+#[test]
 fn tcp_flows_end_after_half_an_hour_of_silence() {
     let gap = 30 * 60_000;
     let packet = |at| tcp(at, true, Tcp::ACK, 1, 1, b"");

@@ -2,11 +2,13 @@
 //! column beside the other, gathered in another order when a part is encoded.
 
 mod chunked;
+mod ends;
 mod texts;
 
 pub(crate) use chunked::Chunked;
 pub(crate) use texts::Texts;
 
+use ends::Ends;
 use ottoscope_flow::Timestamp;
 
 /// Values of one column.
@@ -164,11 +166,11 @@ impl Words {
     #[inline]
     pub(crate) fn push(&mut self, text: &[u8]) -> usize {
         let ends = Ends::of(text);
-        let recent = &mut self.recent[ends.place()];
+        let recent = &mut self.recent[(ends.mixed() >> 48) as usize % RECENT];
         if recent.ends == ends && (ends.are_all() || self.texts.get(recent.number) == text) {
             return self.numbers.push(recent.number);
         }
-        let (number, bytes) = self.texts.number(text);
+        let (number, bytes) = self.texts.number(text, ends);
         *recent = Recent { ends, number };
         bytes + self.numbers.push(number)
     }
@@ -186,48 +188,7 @@ struct Recent {
 }
 
 impl Recent {
-    const NONE: Self = Recent { ends: Ends { len: u32::MAX, head: 0, tail: 0 }, number: 0 };
-}
-
-/// A text's length, its first and its last eight bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ends {
-    len: u32,
-    head: u64,
-    tail: u64,
-}
-
-impl Ends {
-    #[inline]
-    fn of(text: &[u8]) -> Self {
-        let (head, tail) = match (text.first_chunk(), text.last_chunk()) {
-            (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
-            _ => match (text.first_chunk(), text.last_chunk()) {
-                (Some(head), Some(tail)) => {
-                    (u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into())
-                }
-                _ => {
-                    let byte = |at: usize| text.get(at).copied().map_or(0, u64::from);
-                    (byte(0) | byte(1) << 8, byte(2))
-                }
-            },
-        };
-        Ends { len: text.len() as u32, head, tail }
-    }
-
-    /// Whether they are all of the text.
-    #[inline]
-    fn are_all(self) -> bool {
-        self.len <= 16
-    }
-
-    /// Where among [`RECENT`] a text with these ends is remembered.
-    #[inline]
-    fn place(self) -> usize {
-        let mixed = (self.head ^ self.tail.rotate_left(23) ^ u64::from(self.len))
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15); // 2^64 by the golden ratio
-        (mixed >> 48) as usize % RECENT
-    }
+    const NONE: Self = Recent { ends: Ends::NONE, number: 0 };
 }
 
 impl Cells for Words {

@@ -6,6 +6,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::Chunked;
+use super::ends::Ends;
 
 /// Bytes of a piece of text; a longer text has one of its own.
 const PIECE: usize = 1 << 16;
@@ -18,8 +19,18 @@ struct Place {
     piece: u32,
     at: u32,
     len: u32,
-    hash: u32,
 }
+
+/// A text that may come again. Short ones are all here; of longer ones the ends have the hash of
+/// the whole in place of the head. Neither looking up nor growing visits other texts.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    ends: Ends,
+    number: u32,
+}
+
+/// About what one costs, as the table has free places too.
+const KNOWN_BYTES: usize = size_of::<Known>() * 3 / 2;
 
 /// Texts by number. Where texts hardly repeat (heads of payload, addresses of a million
 /// clients) they are no longer looked up, and equal ones may have several numbers.
@@ -28,7 +39,7 @@ pub struct Texts {
     pieces: Vec<Vec<u8>>,
     places: Chunked<Place>,
     /// Numbers by text; `None` where texts hardly repeat.
-    index: Option<HashTable<u32>>,
+    index: Option<HashTable<Known>>,
     asked: usize,
     hash: RandomState,
 }
@@ -56,35 +67,32 @@ impl Texts {
         text(&self.pieces, self.places.get(number as usize))
     }
 
-    /// The number of a text, and how many bytes it newly takes.
-    pub(crate) fn number(&mut self, new: &[u8]) -> (u32, usize) {
-        let Some(index) = &mut self.index else { return self.add(new, 0) };
+    /// The number of a text with these ends, and how many bytes it newly takes.
+    pub(super) fn number(&mut self, new: &[u8], ends: Ends) -> (u32, usize) {
+        let Some(index) = &mut self.index else { return self.add(new) };
         self.asked += 1;
-        let mut hasher = self.hash.build_hasher();
-        hasher.write(new);
-        let hash = hasher.finish();
+        let state = &self.hash;
+        let ends = if ends.are_all() { ends } else { Ends { head: whole(state, new), ..ends } };
+        let hash = place(state, ends);
         let (pieces, places) = (&self.pieces, &self.places);
-        let same = |&number: &u32| {
-            let place = places.get(number as usize);
-            place.hash == hash as u32 && text(pieces, place) == new
+        let same = |known: &Known| {
+            known.ends == ends
+                && (ends.are_all() || text(pieces, places.get(known.number as usize)) == new)
         };
-        if let Some(&number) = index.find(hash, same) {
-            return (number, 0);
+        if let Some(known) = index.find(hash, same) {
+            return (known.number, 0);
         }
         if places.len() >= TRIAL && places.len() > self.asked / 2 {
             self.index = None;
-            return self.add(new, 0);
+            return self.add(new);
         }
-        let number = places.len() as u32;
-        index.insert_unique(hash, number, |&number| {
-            let mut hasher = self.hash.build_hasher();
-            hasher.write(text(pieces, places.get(number as usize)));
-            hasher.finish()
-        });
-        self.add(new, hash as u32)
+        let known = Known { ends, number: places.len() as u32 };
+        index.insert_unique(hash, known, |known| place(state, known.ends));
+        let (number, bytes) = self.add(new);
+        (number, bytes + KNOWN_BYTES)
     }
 
-    fn add(&mut self, new: &[u8], hash: u32) -> (u32, usize) {
+    fn add(&mut self, new: &[u8]) -> (u32, usize) {
         let room = |piece: &Vec<u8>| piece.len() + new.len() <= PIECE;
         if !self.pieces.last().is_some_and(room) {
             // Columns of few and short texts shall take little.
@@ -96,10 +104,27 @@ impl Texts {
         if let Some(piece) = self.pieces.last_mut() {
             let (at, len) = (piece.len() as u32, new.len() as u32);
             piece.extend_from_slice(new);
-            self.places.push(Place { piece: self.pieces.len() as u32 - 1, at, len, hash });
+            self.places.push(Place { piece: self.pieces.len() as u32 - 1, at, len });
         }
-        (number, new.len() + size_of::<Place>() + if self.index.is_some() { 8 } else { 0 })
+        (number, new.len() + size_of::<Place>())
     }
+}
+
+/// The hash of a whole text, which those who choose texts cannot tell.
+fn whole(state: &RandomState, text: &[u8]) -> u64 {
+    let mut hasher = state.build_hasher();
+    hasher.write(text);
+    hasher.finish()
+}
+
+/// The same of ends.
+#[inline]
+fn place(state: &RandomState, ends: Ends) -> u64 {
+    let mut hasher = state.build_hasher();
+    hasher.write_u64(ends.head);
+    hasher.write_u64(ends.tail);
+    hasher.write_u32(ends.len);
+    hasher.finish()
 }
 
 fn text(pieces: &[Vec<u8>], place: Place) -> &[u8] {
@@ -111,13 +136,17 @@ fn text(pieces: &[Vec<u8>], place: Place) -> &[u8] {
 mod tests {
     use super::*;
 
+    fn number(texts: &mut Texts, text: &[u8]) -> (u32, usize) {
+        texts.number(text, Ends::of(text))
+    }
+
     #[test]
     fn equal_texts_have_one_number_as_long_as_they_repeat() {
         let mut texts = Texts::default();
         let mut numbers = Vec::new();
         for round in 0..3 {
             for i in 0..4_000u32 {
-                let (number, bytes) = texts.number(format!("text {i}").as_bytes());
+                let (number, bytes) = number(&mut texts, format!("text {i}").as_bytes());
                 assert_eq!(bytes == 0, round > 0);
                 numbers.push((number, i));
             }
@@ -135,11 +164,11 @@ mod tests {
         let mut expected = Vec::new();
         for i in 0..20_000u32 {
             let text = if i % 5_000 == 0 { long.clone() } else { i.to_le_bytes().to_vec() };
-            expected.push((texts.number(&text).0, text));
+            expected.push((number(&mut texts, &text).0, text));
         }
         assert!(texts.index.is_none());
         assert!(expected.iter().all(|(number, text)| texts.get(*number) == text));
-        let (empty, _) = texts.number(b"");
+        let (empty, _) = number(&mut texts, b"");
         assert!(texts.get(empty).is_empty());
     }
 }
