@@ -564,6 +564,7 @@ fn blank() -> Flow {
         heads: [Vec::new(), Vec::new()],
         sample: None,
         sizes: None,
+        gaps: None,
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn flow(id: u64, seconds: (i64, i64), client: &str, server: &str, por
         heads: [vec![1, 2], vec![]],
         sample: None,
         sizes: Some(Box::new([5, -6])),
+        gaps: Some(Box::new([0, 1500])),
     }
 }
 
