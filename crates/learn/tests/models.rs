@@ -230,13 +230,16 @@ fn balance_gives_small_classes_their_share() {
             data.labels[row as usize] == 0 || kept % 20 == 0
         })
         .collect();
-    let chance = |balance: bool| {
-        let mut model = (ottoscope_learn::model::named("logistic").unwrap().make)();
+    let chance = |name: &str, balance: bool| {
+        let mut model = (ottoscope_learn::model::named(name).unwrap().make)();
         let rows = Rows { data: &data, rows: &rows };
         let none = Rows { data: &data, rows: &[] };
         let how = Fit { balance, epochs: 2, ..how() };
         model.fit(rows, none, &how, &mut |_| Control::Continue).unwrap();
         everything(&*model, &data, 1).chunks(2).map(|chances| chances[1]).sum::<f32>()
     };
-    assert!(chance(true) > 1.2 * chance(false));
+    for name in ["lstm", "forest", "logistic", "boosted", "ours"] {
+        let (with, without) = (chance(name, true), chance(name, false));
+        assert!(with > 1.2 * without, "{name}: {with} {without}");
+    }
 }

@@ -253,15 +253,18 @@ impl Walk<'_> {
         let first = be16(bytes, at + 6).is_some_and(|field| field & 0x1fff == 0);
         let protocol = bytes[at + 9];
         let before = Checksum::default().bytes(part(bytes, at, at + header));
-        let addresses = Checksum::default().bytes(part(bytes, at + 12, at + 20));
+        // ICMP's checksum does not cover them.
+        let pseudo = |bytes: &[u8]| match protocol {
+            1 => Checksum::default(),
+            _ => Checksum::default().bytes(part(bytes, at + 12, at + 20)),
+        };
         if first {
             let body = at + header;
-            let sum = addresses.bytes(part(bytes, body, end));
+            let sum = pseudo(bytes).bytes(part(bytes, body, end));
             self.carried(bytes, protocol, body, end);
             self.v4_at(bytes, at + 12);
             self.v4_at(bytes, at + 16);
-            let after = Checksum::default().bytes(part(bytes, at + 12, at + 20));
-            let after = after.bytes(part(bytes, body, end));
+            let after = pseudo(bytes).bytes(part(bytes, body, end));
             self.transport(bytes, protocol, body, end, Covered { before: sum }, after);
         } else {
             self.v4_at(bytes, at + 12);
@@ -469,4 +472,250 @@ fn sctp(packet: &[u8]) -> [u8; 4] {
         }
     }
     (!crc).to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::build::{Ethernet, Gtpu, Ip, Segment};
+
+    /// Flips bits; ports of tunnels and what would become one stay.
+    struct Flip(u32);
+
+    impl Names for Flip {
+        fn v4(&self, address: [u8; 4]) -> [u8; 4] {
+            (u32::from_be_bytes(address) ^ self.0).to_be_bytes()
+        }
+        fn v6(&self, mut address: [u8; 16]) -> [u8; 16] {
+            address.iter_mut().skip(2).for_each(|byte| *byte ^= self.0 as u8);
+            address
+        }
+        fn port(&self, port: u16) -> u16 {
+            let other = port ^ (self.0 >> 3) as u16;
+            if other == 0 || is_tunnel(other) { port } else { other }
+        }
+        fn ethernet(&self, mut address: [u8; 6]) -> [u8; 6] {
+            address[5] ^= self.0 as u8;
+            address
+        }
+    }
+
+    impl Flip {
+        fn ip(&self, ip: Ip) -> Ip {
+            let other = |address: IpAddr| match address {
+                IpAddr::V4(a) => IpAddr::V4(self.v4(a.octets()).into()),
+                IpAddr::V6(a) => IpAddr::V6(self.v6(a.octets()).into()),
+            };
+            Ip { source: other(ip.source), destination: other(ip.destination), ..ip }
+        }
+
+        fn named(&self, port: u16) -> u16 {
+            if port == 0 || is_tunnel(port) { port } else { self.port(port) }
+        }
+    }
+
+    /// How a packet lies in its frame.
+    #[derive(Debug, Clone, Copy)]
+    enum Around {
+        Plain,
+        Vlan,
+        Gtp,
+        Vxlan,
+        InIp,
+        Gre,
+        Quoted,
+    }
+
+    struct Talk<'a> {
+        inner: Ip,
+        outer: Ip,
+        ports: [u16; 2],
+        tcp: bool,
+        payload: &'a [u8],
+        ethernet: Ethernet,
+    }
+
+    fn inner(talk: &Talk<'_>, out: &mut Vec<u8>) {
+        let [source_port, destination_port] = talk.ports;
+        let fill = |out: &mut Vec<u8>| out.extend_from_slice(talk.payload);
+        if talk.tcp {
+            let header = Segment { source_port, destination_port, seq: 7, ..Segment::default() };
+            talk.inner.tcp(out, &header, fill);
+        } else {
+            talk.inner.udp(out, source_port, destination_port, fill);
+        }
+    }
+
+    fn frame(talk: &Talk<'_>, around: Around) -> Vec<u8> {
+        let mut out = Vec::new();
+        let link = Ethernet { vlan: matches!(around, Around::Vlan).then_some(9), ..talk.ethernet };
+        link.write(&mut out, |out| match around {
+            Around::Plain | Around::Vlan => inner(talk, out),
+            Around::Gtp => talk.outer.udp(out, 2152, 2152, |out| {
+                Gtpu { teid: 5, qfi: Some(1) }.write(out, |out| inner(talk, out));
+            }),
+            Around::Vxlan => talk.outer.udp(out, 4789, 4789, |out| {
+                out.extend_from_slice(&[8, 0, 0, 0, 0, 0, 5, 0]);
+                talk.ethernet.write(out, |out| inner(talk, out));
+            }),
+            Around::InIp => {
+                let protocol = if talk.inner.source.is_ipv4() { 4 } else { 41 };
+                talk.outer.write(out, protocol, |out| inner(talk, out));
+            }
+            Around::Gre => talk.outer.write(out, 47, |out| {
+                // With a checksum, over all that follows.
+                let start = out.len();
+                out.extend_from_slice(&[0x80, 0]);
+                let kind: u16 = if talk.inner.source.is_ipv4() { 0x0800 } else { 0x86dd };
+                out.extend_from_slice(&kind.to_be_bytes());
+                out.extend_from_slice(&[0; 4]);
+                inner(talk, out);
+                let sum = Checksum::default().bytes(&out[start..]).finish();
+                out[start + 4..start + 6].copy_from_slice(&sum.to_be_bytes());
+            }),
+            Around::Quoted => talk.outer.write(out, 1, |out| {
+                let start = out.len();
+                out.extend_from_slice(&[3, 3, 0, 0, 0, 0, 0, 0]);
+                inner(talk, out);
+                let sum = Checksum::default().bytes(&out[start..]).finish();
+                out[start + 2..start + 4].copy_from_slice(&sum.to_be_bytes());
+            }),
+        });
+        out
+    }
+
+    proptest! {
+        /// Rewriting what was written is writing with the other names: addresses, ports and
+        /// every checksum.
+        #[test]
+        fn rewriting_is_writing_anew(
+            flip: u32, six: [bool; 2], hosts: [[u8; 4]; 4], ports: [u16; 2], tcp: bool,
+            payload in prop::collection::vec(any::<u8>(), 0..60), around in 0usize..7,
+        ) {
+            let kinds = [Around::Plain, Around::Vlan, Around::Gtp, Around::Vxlan, Around::InIp,
+                Around::Gre, Around::Quoted];
+            let around = kinds[around];
+            let six = [six[0], six[1] && !matches!(around, Around::Quoted)];
+            let address = |six: bool, host: [u8; 4]| -> IpAddr {
+                if six {
+                    let mut bytes = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4];
+                    bytes[12..].copy_from_slice(&host);
+                    bytes.into()
+                } else {
+                    host.into()
+                }
+            };
+            // A tunnel's own ports would make another packet of the inner one.
+            let ports = ports.map(|port| if is_tunnel(port) { 1 } else { port });
+            let names = Flip(flip);
+            let talk = Talk {
+                inner: Ip::new(address(six[0], hosts[0]), address(six[0], hosts[1])),
+                outer: Ip::new(address(six[1], hosts[2]), address(six[1], hosts[3])),
+                ports,
+                tcp,
+                payload: &payload,
+                ethernet: Ethernet { source: [2, 0, 0, 0, 0, 1], destination: [2, 0, 0, 0, 0, 9], vlan: None },
+            };
+            let other = Talk {
+                inner: names.ip(talk.inner),
+                outer: names.ip(talk.outer),
+                ports: ports.map(|port| names.named(port)),
+                ethernet: Ethernet {
+                    source: names.ethernet(talk.ethernet.source),
+                    destination: names.ethernet(talk.ethernet.destination),
+                    vlan: None,
+                },
+                ..talk
+            };
+            let mut rewritten = frame(&talk, around);
+            let headers = rewrite(LinkType::ETHERNET, &mut rewritten, &names);
+            prop_assert_eq!(headers, if matches!(around, Around::Plain | Around::Vlan) { 1 } else { 2 });
+            prop_assert_eq!(rewritten, frame(&other, around));
+        }
+
+        /// No bytes make it panic or change a frame's length.
+        #[test]
+        fn any_frame_is_taken(
+            link in prop::sample::select(vec![0u32, 1, 9, 12, 50, 51, 101, 104, 105, 108, 113, 127, 204, 228, 276]),
+            mut bytes in prop::collection::vec(any::<u8>(), 0..120), flip: u32,
+        ) {
+            let before = bytes.len();
+            rewrite(LinkType(link), &mut bytes, &Flip(flip));
+            prop_assert_eq!(bytes.len(), before);
+        }
+    }
+
+    #[test]
+    fn fragments_make_the_datagram_of_the_other_names() {
+        let names = Flip(0x0033_4455);
+        let ip = Ip::new([10, 0, 0, 1].into(), [203, 0, 113, 5].into());
+        let datagram = |ip: &Ip, ports: [u16; 2]| {
+            let mut out = Vec::new();
+            ip.udp(&mut out, ports[0], ports[1], |out| out.extend((0..=255).cycle().take(900)));
+            out.split_off(20)
+        };
+        let ports = [4000, 53];
+        let other = names.ip(ip);
+        let expected = other.fragments(17, &datagram(&other, ports.map(|p| names.named(p))), 300);
+        let found = ip.fragments(17, &datagram(&ip, ports), 300);
+        assert_eq!(found.len(), 4);
+        for (mut found, expected) in found.into_iter().zip(expected) {
+            rewrite(LinkType::RAW, &mut found, &names);
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn cut_packets_keep_what_their_checksum_says() {
+        // The snapshot length took the payload's end: the checksum still is that of the whole.
+        let names = Flip(0x0102_0304);
+        let ip = Ip::new([10, 0, 0, 1].into(), [203, 0, 113, 5].into());
+        let whole = |ip: &Ip, ports: [u16; 2]| {
+            let mut out = Vec::new();
+            ip.udp(&mut out, ports[0], ports[1], |out| out.extend([9; 200]));
+            out
+        };
+        let mut cut = whole(&ip, [4000, 5000]);
+        cut.truncate(60);
+        rewrite(LinkType::RAW, &mut cut, &names);
+        let other = whole(&names.ip(ip), [names.named(4000), names.named(5000)]);
+        assert_eq!(cut, other[..60]);
+    }
+
+    #[test]
+    fn who_has_is_asked_by_the_other_names() {
+        let names = Flip(0x0000_0101);
+        let mut frame = [[0xff; 6], [2, 0, 0, 0, 0, 1]].concat();
+        frame.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1]);
+        frame.extend([0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
+        rewrite(LinkType::ETHERNET, &mut frame, &names);
+        assert_eq!(frame[22..], [2, 0, 0, 0, 0, 0, 10, 0, 1, 0, 0, 0, 0, 0, 0, 0, 10, 0, 1, 3]);
+    }
+
+    #[test]
+    fn sctp_checksums_stay_right() {
+        // CRC32c of "123456789" is e3069283 (RFC 3720, B.4 uses the same sum).
+        let names = Flip(0x0000_0f08);
+        let ip = Ip::new([10, 0, 0, 1].into(), [203, 0, 113, 5].into());
+        let mut out = Vec::new();
+        ip.write(&mut out, 132, |out| {
+            let start = out.len();
+            out.extend([0x0b, 0x59, 0x0b, 0x5a, 1, 2, 3, 4, 0, 0, 0, 0, 0, 3, 0, 16]);
+            out.extend([7; 12]);
+            let sum = sctp(&out[start..]);
+            out[start + 8..start + 12].copy_from_slice(&sum);
+        });
+        let before = out.clone();
+        rewrite(LinkType::RAW, &mut out, &names);
+        assert_ne!(out[20..24], before[20..24]);
+        assert_eq!(sctp(&out[20..]), out[28..32]);
+        let mut check = *b"12345678\0\0\0\0";
+        let sum = sctp(&check);
+        check[8..].copy_from_slice(&sum);
+        assert_eq!(sctp(&check), check[8..12]);
+    }
 }
