@@ -143,7 +143,7 @@ struct Phone {
 impl Phone {
     /// The same for every class.
     fn new(seed: u64, day: u32, number: u64) -> Self {
-        let mut rng = Rng::new(mix(seed ^ u64::from(day) << 8 ^ number ^ 0x7068_6f6e_65));
+        let mut rng = Rng::new(mix(seed ^ u64::from(day) << 8 ^ number ^ 0x0070_686f_6e65));
         Phone {
             stack: if number == 0 { &ANDROID } else { &IOS },
             address: Ipv4Addr::from(0x0a2d_0000 | rng.range(2, 65_000) as u32),
@@ -269,14 +269,9 @@ impl Recording {
 fn server(house: &[u8], place: u64) -> Ipv4Addr {
     let sum = house.iter().fold(7u64, |sum, byte| mix(sum ^ u64::from(*byte)));
     let mut bytes = [0; 4];
-    fill(mix(sum ^ place / 4), 0, &mut bytes);
-    // Public and none of those that mean something else; neighbours share a network.
-    Ipv4Addr::new(
-        100 + bytes[0] % 23,
-        bytes[1],
-        bytes[2],
-        4 + (bytes[3] / 8) * 4 + (place % 4) as u8,
-    )
+    fill(mix(sum ^ (place / 4)), 0, &mut bytes);
+    // In 198.18.0.0/15, where no machine is (RFC 2544); neighbours share a network.
+    Ipv4Addr::new(198, 18 + bytes[1] % 2, bytes[2], 4 + (bytes[3] / 8) * 4 + (place % 4) as u8)
 }
 
 /// The packets of a conversation, in order of time.

@@ -67,35 +67,24 @@ struct Walk<'a> {
     depth: u8,
 }
 
-/// The sum of what a checksum covers, before and after.
-#[derive(Clone, Copy)]
-struct Covered {
-    before: Checksum,
-}
-
-impl Covered {
-    /// Corrects the checksum at `at` for what is covered now. `zero` means that there is none.
-    fn correct(self, bytes: &mut [u8], at: usize, after: Checksum, zero_is_none: bool) {
-        let Some(old) = be16(bytes, at) else { return };
-        if zero_is_none && old == 0 {
-            return;
-        }
-        // Both sums hold the checksum itself, which cancels: ~new = ~old - before + after.
-        let (before, after) = (self.before.finish(), after.finish());
-        let sum = Checksum::default()
-            .bytes(&(!old).to_be_bytes())
-            .bytes(&before.to_be_bytes())
-            .bytes(&(!after).to_be_bytes());
-        let new = match sum.finish() {
-            0 if zero_is_none => 0xffff,
-            // Of the two zeros of this arithmetic, the one that a sender writes.
-            0xffff if old != 0xffff => 0,
-            new => new,
-        };
-        let new = if before == after { old } else { new };
-        if let Some(place) = bytes.get_mut(at..at + 2) {
-            place.copy_from_slice(&new.to_be_bytes());
-        }
+/// Corrects the checksum at `at` by the sums of what it covers, itself included, `before` and
+/// now. `zero_is_none`: 0 means that there is no checksum.
+fn correct(bytes: &mut [u8], at: usize, [before, after]: [Checksum; 2], zero_is_none: bool) {
+    let (Some(old), before, after) = (be16(bytes, at), before.finish(), after.finish()) else {
+        return;
+    };
+    if before == after || (zero_is_none && old == 0) {
+        return;
+    }
+    // ~new = ~old - before + after, in the arithmetic of which `finish` gives the complement.
+    let sum = [!old, before, !after];
+    let sum = sum.iter().fold(Checksum::default(), |sum, word| sum.bytes(&word.to_be_bytes()));
+    let new = match sum.finish() {
+        0 if zero_is_none => 0xffff,
+        new => new,
+    };
+    if let Some(place) = bytes.get_mut(at..at + 2) {
+        place.copy_from_slice(&new.to_be_bytes());
     }
 }
 
@@ -250,7 +239,7 @@ impl Walk<'_> {
         }
         let total = be16(bytes, at + 2).map_or(0, usize::from);
         let end = if total < header { end } else { end.min(at + total) };
-        let first = be16(bytes, at + 6).is_some_and(|field| field & 0x1fff == 0);
+        let first = be16(bytes, at + 6).map(|field| field & 0x1fff) == Some(0);
         let protocol = bytes[at + 9];
         let before = Checksum::default().bytes(part(bytes, at, at + header));
         // ICMP's checksum does not cover them.
@@ -265,13 +254,13 @@ impl Walk<'_> {
             self.v4_at(bytes, at + 12);
             self.v4_at(bytes, at + 16);
             let after = pseudo(bytes).bytes(part(bytes, body, end));
-            self.transport(bytes, protocol, body, end, Covered { before: sum }, after);
+            transport(bytes, protocol, body, end, [sum, after]);
         } else {
             self.v4_at(bytes, at + 12);
             self.v4_at(bytes, at + 16);
         }
         let after = Checksum::default().bytes(part(bytes, at, at + header));
-        Covered { before }.correct(bytes, at + 10, after, false);
+        correct(bytes, at + 10, [before, after], false);
         self.headers += 1;
     }
 
@@ -315,7 +304,7 @@ impl Walk<'_> {
         if first {
             let after = Checksum::default().bytes(part(bytes, at + 8, at + 40));
             let after = after.bytes(part(bytes, body, end));
-            self.transport(bytes, protocol, body, end, Covered { before: sum }, after);
+            transport(bytes, protocol, body, end, [sum, after]);
         }
         self.headers += 1;
     }
@@ -434,30 +423,21 @@ impl Walk<'_> {
         }
         if flags & 0x8000 != 0 {
             let after = Checksum::default().bytes(part(bytes, at, end));
-            Covered { before }.correct(bytes, at + 4, after, false);
+            correct(bytes, at + 4, [before, after], false);
         }
     }
+}
 
-    /// The checksum of what IP carries.
-    fn transport(
-        &self,
-        bytes: &mut [u8],
-        protocol: u8,
-        at: usize,
-        end: usize,
-        covered: Covered,
-        after: Checksum,
-    ) {
-        let place = match protocol {
-            6 => at + 16,
-            17 => at + 6,
-            1 | 58 => at + 2,
-            _ => return,
-        };
-        if place + 2 > end.min(bytes.len()) {
-            return;
-        }
-        covered.correct(bytes, place, after, protocol == 17);
+/// Corrects the checksum of what IP carries.
+fn transport(bytes: &mut [u8], protocol: u8, at: usize, end: usize, sums: [Checksum; 2]) {
+    let place = match protocol {
+        6 => at + 16,
+        17 => at + 6,
+        1 | 58 => at + 2,
+        _ => return,
+    };
+    if place + 2 <= end.min(bytes.len()) {
+        correct(bytes, place, sums, protocol == 17);
     }
 }
 

@@ -85,15 +85,12 @@ const fn voice(
     period: f64,
     bytes: (f64, f64),
     silence: (f64, f64),
-) -> Option<Call> {
-    Some(Call { setup, wire, period, bytes, silence, video: 0.0 })
+) -> Call {
+    Call { setup, wire, period, bytes, silence, video: 0.0 }
 }
 
-const fn video(call: Option<Call>, video: f64) -> Option<Call> {
-    match call {
-        Some(call) => Some(Call { video, ..call }),
-        None => None,
-    }
+const fn video(call: Call, video: f64) -> Call {
+    Call { video, ..call }
 }
 
 const fn web(
@@ -106,15 +103,21 @@ const fn web(
     Web { hosts, quic, plain, tls13, chain, sizes, pause }
 }
 
-const fn app(name: &'static str, calls: f64, call: Option<Call>, web: Web) -> App {
-    App { name, call, web, calls }
+/// An app with calls, which are this share of its sessions.
+const fn caller(name: &'static str, calls: f64, call: Call, web: Web) -> App {
+    App { name, call: Some(call), web, calls }
+}
+
+/// An app without.
+const fn app(name: &'static str, web: Web) -> App {
+    App { name, call: None, web, calls: 0.0 }
 }
 
 const TENCENT: f64 = 0.45;
 
 /// Every app. Those of one house share hosts, libraries and headers.
 pub(super) static APPS: &[App] = &[
-    app(
+    caller(
         "Facebook",
         0.6,
         voice(Setup::Ice(9), rtp(&[96, 97, 103], 8), 20.0, (88.0, 0.25), (14.0, 0.35)),
@@ -126,7 +129,7 @@ pub(super) static APPS: &[App] = &[
             240.0,
         ),
     ),
-    app(
+    caller(
         "Hangouts",
         0.6,
         voice(Setup::Ice(33), rtp(OPUS, 12), 20.0, (72.0, 0.3), (10.0, 0.4)),
@@ -138,7 +141,7 @@ pub(super) static APPS: &[App] = &[
             200.0,
         ),
     ),
-    app(
+    caller(
         "Voipbuster",
         0.7,
         voice(Setup::Sip, rtp(&[0, 8, 18], 0), 20.0, (60.0, 0.05), (22.0, 0.2)),
@@ -150,7 +153,7 @@ pub(super) static APPS: &[App] = &[
             400.0,
         ),
     ),
-    app(
+    caller(
         "ICQ",
         0.55,
         voice(Setup::Ice(17), rtp(&[100, 111], 8), 20.0, (68.0, 0.3), (11.0, 0.35)),
@@ -162,7 +165,7 @@ pub(super) static APPS: &[App] = &[
             300.0,
         ),
     ),
-    app(
+    caller(
         "KakaoTalk",
         0.55,
         voice(Setup::Own([40, 40]), rtp(&[102, 118], 0), 60.0, (150.0, 0.2), (28.0, 0.3)),
@@ -174,7 +177,7 @@ pub(super) static APPS: &[App] = &[
             260.0,
         ),
     ),
-    app(
+    caller(
         "Line",
         0.55,
         voice(Setup::Own([76, 60]), rtp(&[98, 120], 4), 40.0, (118.0, 0.22), (20.0, 0.4)),
@@ -186,7 +189,7 @@ pub(super) static APPS: &[App] = &[
             220.0,
         ),
     ),
-    app(
+    caller(
         "QQ",
         0.5,
         voice(Setup::Own([55, 71]), own(&[0x02, 0x13], 4), 20.0, (54.0, 0.35), (12.0, 0.3)),
@@ -198,7 +201,7 @@ pub(super) static APPS: &[App] = &[
             280.0,
         ),
     ),
-    app(
+    caller(
         "Skype",
         0.6,
         voice(Setup::Turn(true), rtp(&[104, 114], 12), 20.0, (96.0, 0.4), (18.0, 0.45)),
@@ -210,7 +213,7 @@ pub(super) static APPS: &[App] = &[
             210.0,
         ),
     ),
-    app(
+    caller(
         "Telegram",
         0.55,
         voice(Setup::Own([32, 64]), own(&[], 16), 60.0, (172.0, 0.12), (172.0, 0.0)),
@@ -222,7 +225,7 @@ pub(super) static APPS: &[App] = &[
             320.0,
         ),
     ),
-    app(
+    caller(
         "ToTok",
         0.55,
         voice(Setup::Turn(false), rtp(&[120, 121], 4), 30.0, (82.0, 0.25), (16.0, 0.3)),
@@ -234,7 +237,7 @@ pub(super) static APPS: &[App] = &[
             180.0,
         ),
     ),
-    app(
+    caller(
         "Viber",
         0.55,
         voice(Setup::Own([20, 34]), own(&[0x11, 0x03], 8), 20.0, (64.0, 0.25), (9.0, 0.5)),
@@ -246,7 +249,7 @@ pub(super) static APPS: &[App] = &[
             250.0,
         ),
     ),
-    app(
+    caller(
         "WeChat",
         0.5,
         voice(Setup::Own([29, 41]), own(&[0xd5], 4), 60.0, (90.0, 0.3), (30.0, 0.3)),
@@ -258,7 +261,7 @@ pub(super) static APPS: &[App] = &[
             300.0,
         ),
     ),
-    app(
+    caller(
         "WhatsApp",
         0.6,
         voice(Setup::Turn(false), rtp(&[120], 8), 20.0, (58.0, 0.25), (10.0, 0.3)),
@@ -270,7 +273,7 @@ pub(super) static APPS: &[App] = &[
             260.0,
         ),
     ),
-    app(
+    caller(
         "Dingding",
         0.4,
         voice(Setup::Ice(12), rtp(&[97, 127], 4), 20.0, (76.0, 0.3), (14.0, 0.4)),
@@ -282,7 +285,7 @@ pub(super) static APPS: &[App] = &[
             200.0,
         ),
     ),
-    app(
+    caller(
         "Soul",
         0.4,
         voice(Setup::Own([48, 36]), own(&[0x04, 0x20], 4), 40.0, (104.0, 0.2), (24.0, 0.35)),
@@ -294,7 +297,7 @@ pub(super) static APPS: &[App] = &[
             180.0,
         ),
     ),
-    app(
+    caller(
         "Tencent_Meeting",
         0.45,
         video(
@@ -309,7 +312,7 @@ pub(super) static APPS: &[App] = &[
             220.0,
         ),
     ),
-    app(
+    caller(
         "Zoom",
         0.5,
         video(
@@ -326,8 +329,6 @@ pub(super) static APPS: &[App] = &[
     ),
     app(
         "Bilibili",
-        0.0,
-        None,
         web(
             &["upos-sz.bilivideo.example", "api.bilibili.example", "i0.hdslb.example"],
             [0.2, 0.2, 0.7],
@@ -338,8 +339,6 @@ pub(super) static APPS: &[App] = &[
     ),
     app(
         "Douyin",
-        0.0,
-        None,
         web(
             &["v26.douyinvod.example", "aweme.snssdk.example", "p3.douyinpic.example"],
             [0.35, 0.05, 0.8],
@@ -350,8 +349,6 @@ pub(super) static APPS: &[App] = &[
     ),
     app(
         "Douyu",
-        0.0,
-        None,
         web(
             &["hdls.douyucdn.example", "danmu.douyu.example", "apic.douyucdn.example"],
             [0.0, 0.5, 0.5],
@@ -362,8 +359,6 @@ pub(super) static APPS: &[App] = &[
     ),
     app(
         "Huya",
-        0.0,
-        None,
         web(
             &["tx.flv.huya.example", "cdnws.api.huya.example", "huyaimg.msstatic.example"],
             [0.0, 0.45, 0.5],
@@ -374,8 +369,6 @@ pub(super) static APPS: &[App] = &[
     ),
     app(
         "iQiYi_Video",
-        0.0,
-        None,
         web(
             &["data.video.iqiyi.example", "cache.video.iqiyi.example", "msg.qy.example"],
             [0.0, 0.5, 0.3],
@@ -386,8 +379,6 @@ pub(super) static APPS: &[App] = &[
     ),
     app(
         "JD",
-        0.0,
-        None,
         web(
             &["api.m.jd.example", "img10.360buyimg.example", "mercury.jd.example"],
             [0.0, 0.05, 0.6],
@@ -398,8 +389,6 @@ pub(super) static APPS: &[App] = &[
     ),
     app(
         "Kuaishou",
-        0.0,
-        None,
         web(
             &["txmov2.kwaicdn.example", "api3.gifshow.example", "ali2.a.kwimgs.example"],
             [0.25, 0.1, 0.75],
@@ -410,8 +399,6 @@ pub(super) static APPS: &[App] = &[
     ),
     app(
         "Sohu_News",
-        0.0,
-        None,
         web(
             &["api.k.sohu.example", "pic.k.sohu.example", "zcache.k.sohu.example"],
             [0.0, 0.35, 0.4],
@@ -422,8 +409,6 @@ pub(super) static APPS: &[App] = &[
     ),
     app(
         "Taobao",
-        0.0,
-        None,
         web(
             &["acs.m.taobao.example", "gw.alicdn.example", "gm.mmstat.example"],
             [0.1, 0.05, 0.7],
@@ -434,8 +419,6 @@ pub(super) static APPS: &[App] = &[
     ),
     app(
         "Tencent_Video",
-        0.0,
-        None,
         web(
             &["ltsbsy.qq.example", "vd.l.qq.example", "dldir1.qq.example"],
             [0.0, 0.45, TENCENT],
@@ -446,8 +429,6 @@ pub(super) static APPS: &[App] = &[
     ),
     app(
         "Youku",
-        0.0,
-        None,
         web(
             &["valipl.cp31.youku.example", "ups.youku.example", "gm.mmstat.example"],
             [0.1, 0.4, 0.6],
@@ -458,8 +439,6 @@ pub(super) static APPS: &[App] = &[
     ),
     app(
         "YouTube",
-        0.0,
-        None,
         web(
             &["rr3---sn.googlevideo.example", "i.ytimg.example", "youtubei.google.example"],
             [0.85, 0.0, 0.9],

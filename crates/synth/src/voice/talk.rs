@@ -127,7 +127,10 @@ fn ice(out: &mut Vec<Datagram>, at: &mut i64, name: u8, trip: i64, rng: &mut Rng
 }
 
 fn turn(out: &mut Vec<Datagram>, at: &mut i64, channel: bool, trip: i64, rng: &mut Rng) {
-    let ours = SocketAddr::new(IpAddr::V4(Ipv4Addr::from(rng.next() as u32)), 40_000);
+    let ours = SocketAddr::new(
+        IpAddr::V4(Ipv4Addr::from(0xc612_0000 | (rng.next() as u32 & 0x0001_ffff))),
+        40_000,
+    );
     let mut exchange = |kind: u16, fill: &dyn Fn(MessageRepr) -> MessageRepr, rng: &mut Rng| {
         let id = random::<12>(rng);
         let answer = MessageRepr::new(kind | SUCCESS, id);
