@@ -13,7 +13,7 @@ use ottoscope_wire::rewrite::{Names, is_tunnel};
 
 const SHIFT: Span = Span::from_seconds(86_400);
 /// Captures of the corpus that are looked at, and the largest, bytes.
-const SAMPLE: usize = 40;
+const SAMPLE: usize = 20;
 const LARGEST: u64 = 3_000_000;
 
 struct Flip;
@@ -53,8 +53,10 @@ fn anew(capture: &Path, to: &Path) -> Option<Rewritten> {
 
 /// What a capture says of sessions, without names: payload, packets, bytes, sizes and gaps.
 type Said = (Vec<u8>, u64, u64, Vec<i32>, Vec<f32>, i64);
+/// Ends, protocol and first time, nanoseconds.
+type Session = ([(IpAddr, u16); 2], u8, i64);
 
-fn sessions(capture: &Path, other: bool) -> BTreeMap<([(IpAddr, u16); 2], u8, i64), Said> {
+fn sessions(capture: &Path, other: bool) -> BTreeMap<Session, Said> {
     let config = Config { depth: Depth::Payload, width: 4096, ..Config::default() };
     let mut found = BTreeMap::new();
     let mut each = |_: &Input, unit: Unit| {

@@ -40,11 +40,15 @@ pub fn rewrite(link: LinkType, frame: &mut [u8], names: &dyn Names) -> u32 {
         }
         LinkType::NULL | LinkType::LOOP => walk.ip(frame, 4, end),
         LinkType::LINUX_SLL => {
-            walk.hardware(frame, 6);
+            if be16(frame, 4) == Some(6) {
+                walk.hardware(frame, 6);
+            }
             walk.follow(frame, be16(frame, 14), 16, end);
         }
         LinkType::LINUX_SLL2 => {
-            walk.hardware(frame, 12);
+            if frame.get(11) == Some(&6) {
+                walk.hardware(frame, 12);
+            }
             walk.follow(frame, be16(frame, 0), 20, end);
         }
         LinkType::PPP | LinkType::PPP_HDLC => walk.ppp(frame, 0, end),
