@@ -68,15 +68,18 @@ pub fn rewrite(link: LinkType, frame: &mut [u8], names: &dyn Names) -> u32 {
 struct Walk<'a> {
     names: &'a dyn Names,
     headers: u32,
+    /// Headers followed: a frame is one chain of them.
     depth: u8,
 }
+
+/// Headers followed in a frame. A tunnel takes two of them, link and network.
+const DEEPEST: u8 = 2 * MAX_DEPTH;
 
 /// Corrects the checksum at `at` by the sums of what it covers, itself included, `before` and
 /// now. `zero_is_none`: 0 means that there is no checksum.
 fn correct(bytes: &mut [u8], at: usize, [before, after]: [Checksum; 2], zero_is_none: bool) {
-    let (Some(old), before, after) = (be16(bytes, at), before.finish(), after.finish()) else {
-        return;
-    };
+    let Some(old) = be16(bytes, at) else { return };
+    let (before, after) = (before.finish(), after.finish());
     if before == after || (zero_is_none && old == 0) {
         return;
     }
@@ -98,6 +101,12 @@ fn part(bytes: &[u8], from: usize, to: usize) -> &[u8] {
 }
 
 impl Walk<'_> {
+    /// Whether there may be another header.
+    fn enter(&mut self) -> bool {
+        self.depth = self.depth.saturating_add(1);
+        self.depth <= DEEPEST
+    }
+
     fn hardware(&self, bytes: &mut [u8], at: usize) {
         if let Some(place) = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<6>()) {
             *place = self.names.ethernet(*place);
@@ -112,7 +121,7 @@ impl Walk<'_> {
 
     /// What an EtherType announces.
     fn follow(&mut self, bytes: &mut [u8], kind: Option<u16>, mut at: usize, end: usize) {
-        let Some(mut kind) = kind else { return };
+        let Some(mut kind) = kind.filter(|_| self.enter()) else { return };
         for _ in 0..16 {
             let skip = match kind {
                 0x8100 | 0x88a8 | 0x9100 | 0x9200 | 0x9300 => 4,
@@ -224,16 +233,11 @@ impl Walk<'_> {
     }
 
     fn ip(&mut self, bytes: &mut [u8], at: usize, end: usize) {
-        if self.depth > MAX_DEPTH {
-            return;
-        }
-        self.depth += 1;
         match bytes.get(at).map(|first| first >> 4) {
-            Some(4) => self.v4(bytes, at, end),
-            Some(6) => self.v6(bytes, at, end),
+            Some(4) if self.enter() => self.v4(bytes, at, end),
+            Some(6) if self.enter() => self.v6(bytes, at, end),
             _ => {}
         }
-        self.depth -= 1;
     }
 
     fn v4(&mut self, bytes: &mut [u8], at: usize, end: usize) {
@@ -340,7 +344,9 @@ impl Walk<'_> {
                     return;
                 };
                 let (next, behind) = (*next, at + (usize::from(*length) + 2) * 4);
-                self.carried(bytes, next, behind, end);
+                if self.enter() {
+                    self.carried(bytes, next, behind, end);
+                }
             }
             97 => self.ethernet(bytes, at + 2, end),
             137 => self.mpls(bytes, at, end),
@@ -651,6 +657,23 @@ mod tests {
             rewrite(LinkType::RAW, &mut found, &names);
             assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn what_is_nested_without_end_is_left() {
+        // Backbone headers in each other, and authentication headers behind each other.
+        let names = Flip(1);
+        let mut frame = Vec::new();
+        for _ in 0..20_000 {
+            frame.extend([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xe7, 0, 0, 0, 0]);
+        }
+        assert_eq!(rewrite(LinkType::ETHERNET, &mut frame, &names), 0);
+        let ip = Ip::new([10, 0, 0, 1].into(), [203, 0, 113, 5].into());
+        let mut packet = Vec::new();
+        ip.write(&mut packet, 51, |out| {
+            (0..5000).for_each(|_| out.extend([51, 0, 0, 0, 0, 0, 0, 1]))
+        });
+        assert_eq!(rewrite(LinkType::RAW, &mut packet, &names), 1);
     }
 
     #[test]
