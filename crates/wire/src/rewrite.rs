@@ -248,15 +248,20 @@ impl Walk<'_> {
         let total = be16(bytes, at + 2).map_or(0, usize::from);
         let end = if total < header { end } else { end.min(at + total) };
         let first = be16(bytes, at + 6).map(|field| field & 0x1fff) == Some(0);
-        let protocol = bytes[at + 9];
+        let (mut protocol, mut body) = (bytes[at + 9], at + header);
+        // Authentication headers (RFC 4302) cover the addresses, and nobody can sign them anew.
+        while let (51, true, Some([next, length])) =
+            (protocol, first, bytes.get(body..).and_then(|b| b.first_chunk::<2>()))
+        {
+            (protocol, body) = (*next, body + (usize::from(*length) + 2) * 4);
+        }
         let before = Checksum::default().bytes(part(bytes, at, at + header));
-        // ICMP's checksum does not cover them.
+        // ICMP's checksum does not cover addresses.
         let pseudo = |bytes: &[u8]| match protocol {
             1 => Checksum::default(),
             _ => Checksum::default().bytes(part(bytes, at + 12, at + 20)),
         };
         if first {
-            let body = at + header;
             let sum = pseudo(bytes).bytes(part(bytes, body, end));
             self.carried(bytes, protocol, body, end);
             self.v4_at(bytes, at + 12);
@@ -338,16 +343,6 @@ impl Walk<'_> {
             58 if matches!(bytes.get(at), Some(135 | 136)) => self.v6_at(bytes, at + 8),
             4 | 41 => self.ip(bytes, at, end),
             47 => self.gre(bytes, at, end),
-            51 => {
-                let Some([next, length]) = bytes.get(at..).and_then(|b| b.first_chunk::<2>())
-                else {
-                    return;
-                };
-                let (next, behind) = (*next, at + (usize::from(*length) + 2) * 4);
-                if self.enter() {
-                    self.carried(bytes, next, behind, end);
-                }
-            }
             97 => self.ethernet(bytes, at + 2, end),
             137 => self.mpls(bytes, at, end),
             _ => {}
