@@ -91,6 +91,7 @@ pub(crate) struct Carried {
 pub(crate) struct Sampled {
     pub(crate) bytes: Vec<u8>,
     pub(crate) sizes: Vec<i32>,
+    pub(crate) gaps: Vec<i32>,
 }
 
 /// What lives only while the flow is being read.

@@ -17,7 +17,7 @@ pub struct Config {
     pub head_bytes: usize,
     /// First payload bytes kept in [`crate::Flow::sample`]; 0 keeps none.
     pub sample_bytes: usize,
-    /// First packet sizes kept in [`crate::Flow::sizes`]; 0 keeps none.
+    /// First packet sizes kept in [`crate::Flow::sizes`], and as many gaps; 0 keeps none.
     pub sizes: usize,
     /// Most bytes buffered per direction for a dissector or for reordering.
     pub stream_buffer: usize,

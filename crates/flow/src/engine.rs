@@ -571,6 +571,7 @@ fn blank() -> Flow {
         heads: [Vec::new(), Vec::new()],
         sample: None,
         sizes: None,
+        gaps: None,
     }
 }
 

@@ -343,6 +343,7 @@ impl Entry {
         if over != [0; 3] {
             self.carry(d, over, 0, cold);
         }
+        let before = self.last;
         self.last = self.last.max(at);
         let finished = if config.bins { self.bin(d, arrival, cold) } else { None };
         if packet.ip_protocol == 6 {
@@ -355,7 +356,7 @@ impl Entry {
             self.keep_head(d, packet, config, cold);
         }
         if config.sample_bytes > 0 || config.sizes > 0 {
-            self.keep_sample(direction, packet, config, cold);
+            self.keep_sample(direction, packet, at - before, config, cold);
         }
         finished
     }
@@ -600,18 +601,21 @@ impl Entry {
         &mut self,
         direction: Direction,
         packet: &Packet<'_>,
+        gap: Span,
         config: &Config,
         cold: &mut Cold,
     ) {
         if packet.payload_len == 0 {
             return;
         }
-        let Sampled { bytes, sizes } =
+        let Sampled { bytes, sizes, gaps } =
             &mut **cold.details.own(&mut self.detail).sampled.get_or_insert_default();
         let room = config.sample_bytes.saturating_sub(bytes.len());
         bytes.extend_from_slice(&packet.payload[..room.min(packet.payload.len())]);
         if sizes.len() < config.sizes {
             let size = packet.payload_len.min(i32::MAX as u32) as i32;
+            let gap = if sizes.is_empty() { 0 } else { gap.0 / 1000 };
+            gaps.push(gap.clamp(i32::MIN.into(), i32::MAX.into()) as i32);
             sizes.push(if direction == Direction::Up { size } else { -size });
         }
     }
@@ -661,7 +665,7 @@ impl Entry {
         for head in &mut flow.heads {
             head.clear();
         }
-        (flow.sample, flow.sizes) = (None, None);
+        (flow.sample, flow.sizes, flow.gaps) = (None, None, None);
         flow.syn_fingerprint = None;
         (flow.tunnel, flow.facts) = (None, Facts::default());
         if let Some(handshake) = self.handshake.take() {
@@ -680,9 +684,10 @@ impl Entry {
             to.extend_from_slice(from);
         }
         if let Some(sampled) = detail.sampled {
-            let Sampled { bytes, sizes } = *sampled;
+            let Sampled { bytes, sizes, gaps } = *sampled;
             flow.sample = (!bytes.is_empty()).then(|| bytes.into());
             flow.sizes = (!sizes.is_empty()).then(|| sizes.into());
+            flow.gaps = (!gaps.is_empty()).then(|| gaps.into());
         }
     }
 }

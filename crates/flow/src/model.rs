@@ -346,6 +346,9 @@ pub struct Flow {
     pub sample: Option<Box<[u8]>>,
     /// Signed payload sizes of the first packets (up positive), where asked.
     pub sizes: Option<Box<[i32]>>,
+    /// Microseconds between each of these packets and the flow's packet before it, where asked:
+    /// the first is 0, out of order is negative, over half an hour counts as 2,147 seconds.
+    pub gaps: Option<Box<[i32]>>,
 }
 
 /// One application message.

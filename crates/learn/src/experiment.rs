@@ -11,10 +11,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::clean::{Counts, counts};
+use crate::engine::random::Random;
 use crate::evaluate::{Bench, Make, Summary, repeat};
 use crate::paper::{DEEP, TABLE_1, TABLE_3, TABLE_4, TABLE_5, TABLE_6, TABLE_7, TABLE_8};
 use crate::split::Plan;
 use crate::{LearnError, Samples};
+
+/// Samples of an app at most, from experiment IV on (the paper, 4.2).
+const MOST_OF_AN_APP: usize = 3000;
 
 /// One of the paper's experiments (4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -78,7 +82,7 @@ impl Experiment {
         match self {
             Experiment::I | Experiment::II => &[None],
             Experiment::III => &[None, Some(6000), Some(3000)],
-            Experiment::IV | Experiment::V | Experiment::VI => &[Some(3000)],
+            Experiment::IV | Experiment::V | Experiment::VI => &[Some(MOST_OF_AN_APP)],
         }
     }
 
@@ -111,7 +115,8 @@ impl Experiment {
                 let place = |class| kept.iter().position(|kept| *kept == class);
                 samples.relabelled(classes, |class| place(class).map(|at| at as u16))?
             }
-            Experiment::V => grouped(samples, groups)?,
+            // At most so many of each app, not of each group.
+            Experiment::V => grouped(&capped(samples, MOST_OF_AN_APP), groups)?,
         };
         let found = counts(&task.data).classes.iter().filter(|(_, count)| *count > 0).count();
         if found < 2 { Err(LearnError::Classes { found }) } else { Ok(task) }
@@ -172,6 +177,20 @@ impl FromStr for Experiment {
         let found = Experiment::ALL.into_iter().find(|experiment| experiment.to_string() == name);
         found.ok_or_else(|| format!("no experiment {name:?}: I, II, III, IV, V or VI"))
     }
+}
+
+/// At most so many samples of each class, chosen at random but always the same.
+fn capped(samples: &Samples, most: usize) -> Samples {
+    let mut rows: Vec<u32> = (0..samples.len() as u32).collect();
+    Random::part(1, 0xca_99ed).shuffle(&mut rows);
+    let mut taken = vec![0; samples.data.classes.len()];
+    rows.retain(|row| {
+        let taken = &mut taken[usize::from(samples.data.labels[*row as usize])];
+        *taken += 1;
+        *taken <= most
+    });
+    rows.sort_unstable();
+    samples.only(&rows)
 }
 
 /// Letters and digits of a name, in lower case.
@@ -268,7 +287,9 @@ pub fn run(
         let papers = experiment.is_papers(&samples.data.classes);
         outcome.counts.push((representation.clone(), counts(&task.data)));
         for most in experiment.most() {
-            let plan = Plan { most: *most, ..*bench.plan };
+            // The task of experiment V has no more of an app already.
+            let plan_most = most.filter(|_| experiment != Experiment::V);
+            let plan = Plan { most: plan_most, ..*bench.plan };
             for (name, make) in models {
                 let mut bench = Bench { plan: &plan, watch: &mut *bench.watch, ..*bench };
                 let summary = repeat(*make, &task, &mut bench)?;
@@ -307,6 +328,13 @@ mod tests {
         check(Experiment::III, &["ICQ", "Line"], &[("ICQ", 20), ("Line", 20)]);
         check(Experiment::III, &["A_VPN", "b", "C_VPN"], &[("A_VPN", 20), ("C_VPN", 20)]);
         check(Experiment::V, &["Zoom", "Huya", "QQ_VPN"], &[("OTT", 40), ("non-OTT", 20)]);
+        // No app gives more than 3,000 to its group.
+        let mut large = toy(4000, 2);
+        large.data.classes = ["Zoom", "Huya"].map(str::to_owned).into();
+        large.data.labels = (0..large.len()).map(|row| u16::from(row % 4 == 0)).collect();
+        let task = Experiment::V.task(&large, None).unwrap();
+        let found = counts(&task.data).classes;
+        assert_eq!(found.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [3000, 1000]);
         let alone = Experiment::I.task(&named(&["a", "b"]), None).unwrap_err();
         assert!(matches!(alone, LearnError::Classes { found: 1 }));
         let stranger = Experiment::V.task(&named(&["Zoom", "else"]), None).unwrap_err();

@@ -11,6 +11,10 @@ use crate::Samples;
 use crate::engine::random::mix;
 use crate::layers::{Layers, Layout, be16, be32};
 
+/// Ports by which tunnels are known (IANA): GTP-U, Teredo, VXLAN twice, Geneve. Whoever reads
+/// packets looks for them.
+const TUNNELS: [u16; 5] = [2152, 3544, 4789, 8472, 6081];
+
 /// What is rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forge {
@@ -71,8 +75,8 @@ impl Forge {
             && network >= link + 14
             && matches!(be16(bytes, link + 12), Some(0x0800 | 0x86dd | 0x8100))
         {
-            self.ethernet(bytes, link);
-            self.ethernet(bytes, link + 6);
+            self.hardware(bytes, link);
+            self.hardware(bytes, link + 6);
         }
         let mut changed = Sum::default();
         if self.addresses && network < transport {
@@ -117,22 +121,33 @@ impl Forge {
         }
     }
 
-    /// Another address of the same manufacturer's kind: only the lower 40 bits change.
-    fn ethernet(&self, bytes: &mut [u8], at: usize) {
-        let Some(address) = bytes.get(at..at + 6).and_then(|a| a.first_chunk::<6>()) else {
-            return;
-        };
-        if address[0] & 1 == 1 {
-            return; // to many
+    fn hardware(&self, bytes: &mut [u8], at: usize) {
+        if let Some(address) = bytes.get(at..at + 6).and_then(|a| a.first_chunk::<6>()) {
+            let other = self.ethernet(*address);
+            put(bytes, at, &other);
         }
-        let mut word = [0; 8];
-        word[3..].copy_from_slice(&address[1..]);
-        let other = mix(u64::from_be_bytes(word) ^ self.key).to_be_bytes();
-        put(bytes, at + 1, &other[..5]);
     }
 
-    /// A bijection, so that no two addresses become one.
-    fn v4(&self, address: u32) -> u32 {
+    /// Another Ethernet address of the same manufacturer's kind: only the lower 40 bits change.
+    /// One that means many stays.
+    pub fn ethernet(&self, address: [u8; 6]) -> [u8; 6] {
+        if address[0] & 1 == 1 {
+            return address;
+        }
+        let mut other = address;
+        // Two words and a byte, each one to one.
+        for at in [1, 3] {
+            let word = u16::from_be_bytes([address[at], address[at + 1]]);
+            let [high, low] = feistel(word, self.key ^ (at as u64) << 48).to_be_bytes();
+            (other[at], other[at + 1]) = (high, low);
+        }
+        other[5] ^= mix(self.key ^ 5) as u8;
+        other
+    }
+
+    /// Another IPv4 address: a bijection, so that no two become one. Those that mean this host or
+    /// many stay.
+    pub fn v4(&self, address: u32) -> u32 {
         if address == 0 || address >= 0xe000_0000 {
             return address; // this host, to many
         }
@@ -146,7 +161,8 @@ impl Forge {
         }
     }
 
-    fn v6(&self, address: [u8; 16]) -> [u8; 16] {
+    /// Another IPv6 address, likewise; neighbours stay neighbours.
+    pub fn v6(&self, address: [u8; 16]) -> [u8; 16] {
         if address[0] == 0xff || address == [0; 16] {
             return address;
         }
@@ -160,8 +176,18 @@ impl Forge {
         other
     }
 
-    fn port(&self, port: u16) -> u16 {
-        if port == 0 { 0 } else { feistel_above_zero(port, mix(self.key)) }
+    /// Another port, likewise; 0 stays, and so do ports that tell a tunnel.
+    pub fn port(&self, port: u16) -> u16 {
+        if port == 0 || TUNNELS.contains(&port) {
+            return port;
+        }
+        let mut other = port;
+        loop {
+            other = feistel_above_zero(other, mix(self.key));
+            if !TUNNELS.contains(&other) {
+                return other;
+            }
+        }
     }
 }
 
@@ -321,6 +347,8 @@ mod tests {
             let forge = Forge::all(key);
             prop_assert_eq!(a == b, forge.v4(a) == forge.v4(b));
             prop_assert_eq!(p == q, forge.port(p) == forge.port(q));
+            let wide = |a: u32| [0, 0, a.to_be_bytes()[0], a.to_be_bytes()[1], a as u8, 7];
+            prop_assert_eq!(wide(a) == wide(b), forge.ethernet(wide(a)) == forge.ethernet(wide(b)));
         }
     }
 

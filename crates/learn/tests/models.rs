@@ -230,13 +230,30 @@ fn balance_gives_small_classes_their_share() {
             data.labels[row as usize] == 0 || kept % 20 == 0
         })
         .collect();
-    let chance = |balance: bool| {
-        let mut model = (ottoscope_learn::model::named("logistic").unwrap().make)();
+    let chance = |name: &str, balance: bool| {
+        let mut model = (ottoscope_learn::model::named(name).unwrap().make)();
         let rows = Rows { data: &data, rows: &rows };
         let none = Rows { data: &data, rows: &[] };
         let how = Fit { balance, epochs: 2, ..how() };
         model.fit(rows, none, &how, &mut |_| Control::Continue).unwrap();
         everything(&*model, &data, 1).chunks(2).map(|chances| chances[1]).sum::<f32>()
     };
-    assert!(chance(true) > 1.2 * chance(false));
+    for name in ["lstm", "logistic", "boosted", "ours"] {
+        let (with, without) = (chance(name, true), chance(name, false));
+        assert!(with > 1.2 * without, "{name}: {with} {without}");
+    }
+}
+
+#[test]
+fn a_balanced_forest_draws_as_much_of_every_class() {
+    // One of 40 is of class 1, and nothing tells it apart: the answer is the classes' share.
+    let bytes = (0..800u32).flat_map(|row| [(row / 40 % 2) as u8, (row / 80 % 2) as u8]).collect();
+    let labels = (0..800).map(|row| u16::from(row % 40 == 1)).collect();
+    let data = Dataset::new(bytes, 2, labels, vec!["a".into(), "b".into()]).unwrap();
+    let chance = |balance: bool| {
+        let model = trained("forest", &data, &Fit { balance, ..how() });
+        everything(&*model, &data, 1).chunks(2).map(|chances| chances[1]).sum::<f32>() / 800.0
+    };
+    let (with, without) = (chance(true), chance(false));
+    assert!((0.4..0.6).contains(&with) && without < 0.05, "{with} {without}");
 }

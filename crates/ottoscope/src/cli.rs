@@ -109,7 +109,8 @@ pub(crate) struct RunArgs {
     /// Further catalogue files
     #[arg(long, value_name = "TOML")]
     pub(crate) catalog: Vec<PathBuf>,
-    /// Keep first payload bytes of every flow, for learning
+    /// Keep first payload bytes of every flow, and sizes and gaps of its first 32 packets, for
+    /// learning (a new study)
     #[arg(long, value_name = "BYTES")]
     pub(crate) sample_bytes: Option<usize>,
     /// Ask this model of `learn train` about every flow; what it says labels flows that nothing

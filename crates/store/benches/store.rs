@@ -60,6 +60,7 @@ fn flow(i: u64) -> Flow {
         heads: [vec![0x16, 3, 1, 2, 0, 1, 0, 1], vec![0x16, 3, 3, 0, 122, 2, 0, 0]],
         sample: None,
         sizes: None,
+        gaps: None,
     }
 }
 

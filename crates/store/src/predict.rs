@@ -26,6 +26,8 @@ table! {
         sample: Option<Bytes>,
         /// As in `flows`.
         sizes: Option<Integers>,
+        /// As in `flows`.
+        gaps_us: Option<Integers>,
     }
 }
 
@@ -36,6 +38,9 @@ pub struct Sampled {
     pub bytes: Vec<u8>,
     /// Payload bytes of the first packets, negative from the server.
     pub sizes: Vec<i32>,
+    /// Microseconds between each of these packets and the one before; empty where the study has
+    /// none.
+    pub gaps_us: Vec<i32>,
     flow: u64,
     first: Timestamp,
 }
@@ -101,6 +106,7 @@ pub fn predict(
             batch.push(Sampled {
                 bytes: bytes.to_vec(),
                 sizes: row.sizes.map(<[i32]>::to_vec).unwrap_or_default(),
+                gaps_us: row.gaps_us.map(<[i32]>::to_vec).unwrap_or_default(),
                 flow: row.flow,
                 first: row.first,
             });

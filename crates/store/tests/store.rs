@@ -65,6 +65,7 @@ pub(crate) fn flow(id: u64, seconds: (i64, i64), client: &str, server: &str, por
         heads: [vec![1, 2], vec![]],
         sample: None,
         sizes: Some(Box::new([5, -6])),
+        gaps: Some(Box::new([0, 1500])),
     }
 }
 
@@ -193,6 +194,7 @@ fn what_the_engine_tells_becomes_rows() {
         assert_eq!((row.rtt_server_us, row.rtt_client_us), (Some(1.5), None));
         assert_eq!((row.head_up, row.head_down), (Some(&[1, 2][..]), None));
         assert_eq!(row.sizes, Some(&[5, -6][..]));
+        assert_eq!(row.gaps_us, Some(&[0, 1500][..]));
         assert_eq!((row.side, row.end, row.tunnel), ("syn", "fin", None));
     });
     study.rows::<Messages>().unwrap().for_each(|batch| {

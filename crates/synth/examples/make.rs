@@ -1,13 +1,15 @@
 //! The library's smallest use: `make SCENARIO OUT.pcap TRUTH.jsonl` for a shipped scenario, or
 //! `make LAB OUT.pcap TRUTH.jsonl TABLE.toml [SEED]` for a lab, `make CALL OUT.pcap TRUTH.jsonl
-//! [SEED]` for a call.
+//! [SEED]` for a call, `make SET FOLDER MOST [SEED]` for a set of classes.
 
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::path::Path;
 
 use ottoscope_synth::lab::{self, Lab};
 use ottoscope_synth::qq::{self, Call};
+use ottoscope_synth::voice::{SETS, Voice};
 use ottoscope_synth::{JsonLines, Scenario, generate};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -17,6 +19,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     else {
         return Err("usage: make SCENARIO|LAB OUT.pcap TRUTH.jsonl [TABLE.toml [SEED]]".into());
     };
+    if SETS.iter().any(|(set, _)| *set == name) {
+        let seed = arguments.next().map_or(Ok(1), |seed| seed.parse())?;
+        let mut voice = Voice::builtin(&name, seed)?;
+        voice.most = truth.parse()?;
+        for recording in voice.recordings() {
+            let path = Path::new(&capture).join(recording.file());
+            std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+            let mut out = BufWriter::new(File::create(path)?);
+            recording.write(&mut out)?;
+            out.flush()?;
+        }
+        return Ok(());
+    }
     let mut capture = File::create(capture)?;
     if qq::CALLS.iter().any(|(call, _)| *call == name) {
         let seed = arguments.next().map_or(Ok(1), |seed| seed.parse())?;

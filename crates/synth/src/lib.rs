@@ -1,7 +1,7 @@
 //! Makes traffic whose truth is known.
 //!
 //! For people who want to try the pipeline without a capture of their own, and for every test
-//! that needs one. A [`Scenario`], a [`lab`] or a call ([`qq`]), and a seed flow in; a capture, and the truth
+//! that needs one. A [`Scenario`], a [`lab`], a call ([`qq`]) or a set of classes ([`voice`]), and a seed flow in; a capture, and the truth
 //! about each of its flows, flow out ([`generate`]). It looks at no clock, and makes no traffic on any network.
 
 mod apps;
@@ -19,6 +19,7 @@ pub mod scenario;
 mod tcp;
 pub mod truth;
 pub mod video;
+pub mod voice;
 mod world;
 
 pub use cell::generate;

@@ -21,6 +21,7 @@ pub mod oicq;
 pub mod packet;
 pub mod qq_video;
 pub mod quic;
+pub mod rewrite;
 pub mod rtcp;
 pub mod rtp;
 pub mod rtp_vp8;

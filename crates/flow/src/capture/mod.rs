@@ -18,11 +18,13 @@ mod inputs;
 pub mod live;
 mod pcap;
 mod pcapng;
+mod rewrite;
 mod timeline;
 
 pub use batch::{Batch, CaptureFault, Record};
 pub use error::CaptureError;
 pub use inputs::Input;
+pub use rewrite::{RewriteError, Rewritten, rewrite};
 pub use timeline::Captures;
 
 use std::path::PathBuf;

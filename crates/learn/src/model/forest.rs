@@ -58,6 +58,9 @@ struct Grower<'a> {
     features: Vec<u16>,
     /// Counts by value and class, zero between uses.
     counts: Vec<f32>,
+    /// Rows of each class that has some, where classes are to weigh the same: as many are drawn
+    /// of each. Else empty, and rows are drawn from all.
+    by_class: Vec<Vec<u32>>,
 }
 
 /// A node that is to be split.
@@ -78,14 +81,20 @@ struct Split {
 }
 
 impl<'a> Grower<'a> {
-    fn new(columns: &'a Columns, labels: &'a [u16], classes: usize) -> Self {
+    fn new(columns: &'a Columns, labels: &'a [u16], classes: usize, balance: bool) -> Self {
         let lanes = match classes {
             0..=8 => 8,
             9..=16 => 16,
             17..=32 => 32,
             _ => classes,
         };
+        let mut by_class = vec![Vec::new(); if balance { classes } else { 0 }];
+        if balance {
+            labels.iter().zip(0..).for_each(|(label, row)| by_class[usize::from(*label)].push(row));
+            by_class.retain(|rows: &Vec<u32>| !rows.is_empty());
+        }
         Grower {
+            by_class,
             columns,
             labels,
             classes,
@@ -100,8 +109,14 @@ impl<'a> Grower<'a> {
     fn grow(&mut self, random: &mut Random) -> Tree {
         self.times.fill(0);
         for _ in 0..self.labels.len() {
-            let times = &mut self.times[random.below(self.labels.len())];
-            *times = times.saturating_add(1);
+            let row = match self.by_class.len() {
+                0 => random.below(self.labels.len()),
+                classes => {
+                    let rows = &self.by_class[random.below(classes)];
+                    rows[random.below(rows.len())] as usize
+                }
+            };
+            self.times[row] = self.times[row].saturating_add(1);
         }
         self.samples.clear();
         let drawn = (0..).zip(self.labels).zip(&self.times).filter(|(_, times)| **times > 0);
@@ -299,7 +314,7 @@ pub(crate) fn plant(columns: &Columns, train: Rows<'_>, how: &Fit) -> Trees {
     share(
         how.threads,
         trees.iter_mut().enumerate(),
-        || Grower::new(columns, &labels, classes),
+        || Grower::new(columns, &labels, classes, how.balance),
         |grower, (number, tree)| {
             *tree = grower.grow(&mut Random::part(how.seed, number as u64));
         },

@@ -13,9 +13,10 @@ use ottoscope_flow::Summary;
 use ottoscope_flow::capture::{CaptureError, CaptureInfo, Captures, Options, Packets, Progress};
 use ottoscope_flow::dissector::signature::SignatureSet;
 use ottoscope_flow::run::{RunError, run as run_engines};
+use ottoscope_learn::samples::PACKETS;
 use ottoscope_store::tables::{CaptureRow, Captures as CapturesTable};
 use ottoscope_store::{
-    InputRecord, Outcome, Run, Secret, Size, StoreSink, Study, StudyLock, Table, label,
+    InputRecord, Outcome, Run, Secret, Size, StoreError, StoreSink, Study, StudyLock, Table, label,
     least_memory,
 };
 
@@ -202,6 +203,11 @@ fn open_study(args: &RunArgs, model: Option<&Trained>) -> anyhow::Result<Study> 
     let asked = model.map(|model| model.card.recipe.width);
     if let Some(bytes) = args.sample_bytes.max(asked) {
         overrides.push(("keep.sample-bytes", bytes.to_string()));
+        // Sizes and gaps go with bytes, but a study that is there already has its own number.
+        let packets = model.map_or(0, |model| model.card.recipe.packets).max(PACKETS);
+        if bytes > 0 && matches!(Study::open(&args.study), Err(StoreError::NotAStudy(_))) {
+            overrides.push(("keep.sizes", packets.to_string()));
+        }
     }
     let overrides: Vec<(&str, &str)> = overrides.iter().map(|(k, v)| (*k, v.as_str())).collect();
     Study::open_or_create(&args.study, &overrides).map_err(stored)

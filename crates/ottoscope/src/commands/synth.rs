@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ottoscope_synth::lab::{self, LABS, Lab, Layout, to_toml};
 use ottoscope_synth::qq::{self, CALLS, Call};
 use ottoscope_synth::scenario::{BUILTIN, Duration, Encapsulation};
+use ottoscope_synth::voice::{SETS, Voice};
 use ottoscope_synth::{
     DnsTruth, FlowTruth, JsonLines, MessageTruth, Scenario, SynthError, Totals, TruthSink, generate,
 };
@@ -25,12 +26,13 @@ Examples:
   ottoscope synth cell-day -o day.pcap --truth day.jsonl  and what is really in it
   ottoscope synth w-tcp -o lab.pcap --lab lab.toml        controlled experiments for `infer`
   ottoscope synth qq-video -o call.pcap                   a video call for `calls extract`
+  ottoscope synth voice-c -o apps --sessions 300          a folder a class, for `learn samples`
   ottoscope synth mine.toml --users 5000 --gtp -o -       your own, to standard output")]
 pub(crate) struct SynthArgs {
     /// A shipped scenario's name, or a scenario file
     #[arg(value_name = "SCENARIO", required_unless_present = "list")]
     scenario: Option<String>,
-    /// The capture to write, `-` for standard output
+    /// The capture to write, `-` for standard output; of a set of classes the folder
     #[arg(short, long, value_name = "PCAP", required_unless_present = "list")]
     output: Option<PathBuf>,
     /// Also write the truth, as JSON lines
@@ -51,6 +53,9 @@ pub(crate) struct SynthArgs {
     /// Short flows to add instead of the scenario's
     #[arg(long, value_name = "N")]
     flows: Option<u64>,
+    /// Sessions of a class of a set, at most, instead of the paper's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    sessions: Option<u32>,
     /// Put users' packets into GTP-U tunnels
     #[arg(long)]
     gtp: bool,
@@ -68,7 +73,7 @@ pub(crate) fn run(args: &SynthArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         for (name, about) in LABS {
             writeln!(out, "{name:14} {about}")?;
         }
-        for (name, about) in CALLS {
+        for (name, about) in CALLS.iter().chain(SETS) {
             writeln!(out, "{name:14} {about}")?;
         }
         return Ok(ExitCode::SUCCESS);
@@ -81,6 +86,16 @@ pub(crate) fn run(args: &SynthArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         return laboratory(args, &lab, output);
     }
     let seed = args.seed.unwrap_or(1);
+    if let Ok(voice) = Voice::builtin(name, seed) {
+        no_shape(args, name)?;
+        return classes(args, voice, output);
+    }
+    if args.sessions.is_some() {
+        return Err(hinted(
+            format!("--sessions does not go with `{name}`"),
+            "it goes with the sets of classes at the end of `ottoscope synth --list`",
+        ));
+    }
     if let Ok(call) = Call::builtin(name, seed) {
         no_shape(args, name)?;
         return video_call(args, &call, seed, output);
@@ -146,6 +161,47 @@ fn no_shape(args: &SynthArgs, name: &str) -> anyhow::Result<()> {
         )),
         None => Ok(()),
     }
+}
+
+/// Makes a folder for each class of a set, with a capture a day.
+fn classes(args: &SynthArgs, mut voice: Voice, output: &Path) -> anyhow::Result<ExitCode> {
+    if output.as_os_str() == "-" || args.truth.is_some() || args.lab.is_some() {
+        return Err(hinted(
+            "a set of classes is a folder of captures, and its truth are the folders' names",
+            "give -o a folder, and leave --truth and --lab out",
+        ));
+    }
+    voice.most = args.sessions.unwrap_or(u32::MAX);
+    let recordings = voice.recordings();
+    let bar = bar();
+    let (mut sessions, mut packets, mut bytes) = (0, 0, 0);
+    for (number, recording) in recordings.iter().enumerate() {
+        let path = output.join(recording.file());
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        let mut out = BufWriter::new(create(&path)?);
+        let made = recording
+            .write(&mut out)
+            .and_then(|made| out.flush().map(|()| made).map_err(SynthError::Capture))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        sessions += made.sessions;
+        packets += made.packets;
+        bytes += made.bytes;
+        bar.set_position((number as u64 + 1) * 1000 / recordings.len() as u64);
+    }
+    bar.finish_and_clear();
+    writeln!(
+        io::stderr(),
+        "{} captures, {} packets, {} bytes, {} sessions; seed {}",
+        grouped(recordings.len() as u64),
+        grouped(packets),
+        grouped(bytes),
+        grouped(sessions),
+        voice.seed,
+    )?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Makes a video call's capture.

@@ -118,6 +118,65 @@ fn from_captures_to_labels() {
 }
 
 #[test]
+fn forged_captures_hold_the_same_traffic() {
+    let folder = tempfile::tempdir().unwrap();
+    let [wechat, _] = captures(folder.path());
+    let at = |name: &str| folder.path().join(name);
+    let forged = at("forged.pcap");
+    let said = succeeds(&["learn", "forge", text(&wechat), "-o", text(&forged)]);
+    assert!(said.contains("packets written"), "{said}");
+    let tables = |capture: &Path, name: &str| {
+        let study = at(name);
+        let study_text = text(&study).to_owned();
+        let keep = ["--client-addresses", "keep"];
+        let run = ["run", "--no-report", text(capture), "-o", &study_text];
+        succeeds(&[&run[..], &keep].concat());
+        // Which end is the client may follow from ports, which are others.
+        let counts = "SELECT transport, packets_up + packets_down AS packets, \
+                      bytes_up + bytes_down AS bytes, last - first AS lasted FROM flows \
+                      ORDER BY transport, packets, bytes, lasted";
+        query(&study, counts)
+    };
+    assert_eq!(tables(&wechat, "before"), tables(&forged, "after"));
+    let asked = fails(&["learn", "forge", text(&wechat), "--model", "m", "-o", text(&forged)]);
+    assert!(asked.contains("forged without a model"), "{asked}");
+}
+
+#[test]
+fn classes_are_made_learned_and_predicted_in_a_study() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let apps = at("apps");
+    succeeds(&["synth", "voice-a", "-o", text(&apps), "--sessions", "30"]);
+    let samples = at("s.safetensors");
+    let by_folder = ["--class-by", "folder", "--layers", "l7"];
+    let cut = ["learn", "samples", text(&apps), "-o", text(&samples)];
+    let said = succeeds(&[&cut[..], &by_folder].concat());
+    assert!(said.contains("Voipbuster_VPN") && said.contains("240"), "{said}");
+    // A model of sizes and gaps says the same of captures and of a study.
+    let model = at("m.safetensors");
+    let train = ["learn", "train", text(&samples), "--model", "ours", "--rung", "random"];
+    succeeds(&[&train[..], &["--epochs", "3", "--no-probes", "-o", text(&model)]].concat());
+    let capture = at("apps/Skype/day-01.pcap");
+    let lines = succeeds(&["learn", "predict", "--model", text(&model), text(&capture)]);
+    let mut said: Vec<String> =
+        lines.lines().skip(1).map(|line| line.split(',').nth(5).unwrap().to_owned()).collect();
+    said.sort();
+    let study = at("study");
+    let run = ["run", "--no-report", text(&capture), "-o", text(&study)];
+    succeeds(&[&run[..], &["--model", text(&model)]].concat());
+    let told = query(&study, "SELECT class FROM predictions ORDER BY class");
+    for class in said.iter().collect::<std::collections::BTreeSet<_>>() {
+        assert!(format!("{told:?}").contains(class.as_str()), "{class}: {told:?}");
+    }
+    // Without sizes and gaps it is not asked.
+    let bare = at("bare");
+    succeeds(&["run", "--no-report", text(&capture), "-o", text(&bare)]);
+    let refused = fails(&["learn", "predict", "--model", text(&model), "-s", text(&bare)]);
+    assert!(refused.contains("bytes of a flow"), "{refused}");
+}
+
+#[test]
 fn what_a_score_is_worth_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let captures = captures(folder.path());

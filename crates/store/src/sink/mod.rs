@@ -286,6 +286,7 @@ impl Sink for StoreSink {
             head_down: some(&flow.heads[1]),
             sample: flow.sample.as_deref().and_then(some),
             sizes: flow.sizes.as_deref(),
+            gaps_us: flow.gaps.as_deref(),
         })?;
         let (frames, video) = (&mut self.frames, &mut self.video);
         self.calls.end(flow, &mut |row| frames.append(row), &mut |row| video.append(row))?;

@@ -306,7 +306,7 @@ pub static KEYS: &[KeyInfo] = &[
         "First payload bytes kept of each flow, for learning; the papers use 784. They hold \
          what people sent.",
     ),
-    key("keep", "sizes", "First packet sizes kept of each flow, for learning."),
+    key("keep", "sizes", "First packet sizes and gaps kept of each flow, for learning."),
     key("keep", "messages", "Whether `messages` is written."),
     key("keep", "bins", "Whether `bins` is written."),
     key("keep", "payloads", "Whether whole payloads are kept; `true` is not known yet."),

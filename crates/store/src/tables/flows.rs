@@ -104,5 +104,8 @@ table! {
         sample: Option<Bytes>,
         /// Payload sizes of the first packets, up positive, down negative (`keep.sizes`).
         sizes: Option<Integers>,
+        /// Microseconds between each of these packets and the flow's packet before it; the first
+        /// is 0.
+        gaps_us: Option<Integers>,
     }
 }

@@ -1,6 +1,7 @@
 //! TLS connections: a handshake in clear as far as the version leaves it so, then records.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use ottoscope_wire::tls::certificate::synthesise;
 use ottoscope_wire::tls::{
@@ -45,7 +46,18 @@ fn handshake(kind: u8, body: &[u8], out: &mut Vec<u8>) {
 
 /// The steps of a handshake; what follows is up to the application.
 pub(crate) fn open(hello: &Hello<'_>, rng: &mut Rng) -> VecDeque<Step> {
-    let mut client = ClientHelloRepr::new(Carrier::Tls, hello.name, hello.alpn, random(rng));
+    let client = ClientHelloRepr::new(Carrier::Tls, hello.name, hello.alpn, random(rng));
+    open_as(client, hello, 2400..=3600, rng)
+}
+
+/// The same with this client hello, and with as many hidden bytes of TLS 1.3's server as its
+/// certificates make.
+pub(crate) fn open_as(
+    mut client: ClientHelloRepr,
+    hello: &Hello<'_>,
+    hidden: RangeInclusive<u64>,
+    rng: &mut Rng,
+) -> VecDeque<Step> {
     if !hello.tls13 {
         client.ciphers = vec![0xc02b, 0xc02f, 0xc00a, 0xc009, 0xc013, 0xc014, 0x0033, 0x002f];
         client.session_id.clear();
@@ -67,7 +79,7 @@ pub(crate) fn open(hello: &Hello<'_>, rng: &mut Rng) -> VecDeque<Step> {
         handshake(handshake_type::SERVER_HELLO, &body, &mut flight);
         let mut flight = record(content::HANDSHAKE, TLS12, &flight);
         flight.extend(record(content::CHANGE_CIPHER_SPEC, TLS12, &[1]));
-        let hidden = rng.range(2400, 3600);
+        let hidden = rng.range(*hidden.start(), *hidden.end());
         flight.extend([0x17, 3, 3, (hidden >> 8) as u8, hidden as u8]);
         send(DOWN, think, Content::opaque(flight, hidden, rng.next()));
         let mut finish = record(content::CHANGE_CIPHER_SPEC, TLS12, &[1]);

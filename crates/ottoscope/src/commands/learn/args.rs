@@ -29,7 +29,8 @@ pub(crate) enum LearnAction {
     Experiment(ExperimentArgs),
     /// Evaluations side by side
     Compare(CompareArgs),
-    /// A model asked about the same traffic with other addresses, ports and times
+    /// The same traffic with other addresses, ports and times: a capture, or samples that a model
+    /// is asked about
     Forge(ForgeArgs),
     /// What a model says of captures, or of a study's flows
     Predict(PredictArgs),
@@ -399,16 +400,21 @@ pub(crate) struct CompareArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  ottoscope learn forge voice.safetensors --model lstm.safetensors -o forged.safetensors")]
+Every address and port becomes another one, always the same, in tunnels, too, and checksums \
+follow. Of a capture all packets are written; what applications write of addresses into their \
+payload stays.
+
+Examples:
+  ottoscope learn forge voice.safetensors --model lstm.safetensors -o forged.safetensors
+  ottoscope learn forge call.pcapng -o forged.pcap")]
 pub(crate) struct ForgeArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
-    /// Weights of a trained model
+    /// Weights of a trained model, which is asked about samples before and after
     #[arg(long, value_name = "FILE")]
-    pub(crate) model: PathBuf,
-    /// Also write the forged samples
-    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+    /// The forged samples, or the forged capture: a name that ends in .pcap
+    #[arg(short = 'o', long = "output", value_name = "FILE", required_unless_present = "model")]
     pub(crate) output: Option<PathBuf>,
     /// What the other addresses, ports and times come from
     #[arg(long, value_name = "N", default_value_t = 1)]

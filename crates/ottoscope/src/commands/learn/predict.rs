@@ -24,7 +24,7 @@ use crate::commands::label::labelled;
 use crate::hint::{hinted, stored};
 use crate::input;
 use crate::learn::data::learned;
-use crate::learn::model::{Trained, open};
+use crate::learn::model::{Trained, named, open};
 use crate::progress::{ReadingBar, say};
 
 /// Units of captures that the model is asked about at once.
@@ -161,17 +161,29 @@ pub(crate) fn may_ask_studies(trained: &Trained) -> anyhow::Result<()> {
     ))
 }
 
-/// Fails where a study keeps fewer bytes of a flow than the model looks at.
+/// Fails where a study keeps less of a flow than the model looks at.
 pub(crate) fn keeps_enough(study: &Study, trained: &Trained) -> anyhow::Result<()> {
-    let kept = study.config().keep.sample_bytes.0;
-    let width = trained.card.recipe.width;
-    if kept >= width as u64 {
-        return Ok(());
+    let keep = &study.config().keep;
+    let kept = keep.sample_bytes.0;
+    let Recipe { width, packets, .. } = trained.card.recipe;
+    if kept < width as u64 {
+        return Err(hinted(
+            format!("the study keeps {kept} bytes of a flow, and the model looks at {width}"),
+            format!("fill a study anew: `ottoscope run --sample-bytes {width}`"),
+        ));
     }
-    Err(hinted(
-        format!("the study keeps {kept} bytes of a flow, and the model looks at {width}"),
-        format!("fill a study anew: `ottoscope run --sample-bytes {width}`"),
-    ))
+    if named(&trained.card.model)?.features && (keep.sizes as usize) < packets {
+        return Err(hinted(
+            format!(
+                "the study keeps sizes and gaps of {} packets of a flow, and the model looks at \
+                 {packets}",
+                keep.sizes
+            ),
+            "fill a study anew: `ottoscope run --model MODEL`, or with `sizes` under `[keep]` in \
+             study.toml",
+        ));
+    }
+    Ok(())
 }
 
 /// Asks a model about every flow of a study, and keeps what it says.
@@ -286,8 +298,8 @@ fn of_flows(flows: &[Sampled], recipe: &Recipe) -> anyhow::Result<Samples> {
         data.bytes.resize(data.bytes.len() + recipe.width - kept, 0);
         let sizes = flow.sizes.iter().map(|size| *size as f32).chain(std::iter::repeat(0.0));
         data.features.extend(sizes.take(recipe.packets));
-        // A study keeps no gaps.
-        data.features.extend(std::iter::repeat_n(0.0, recipe.packets));
+        let gaps = flow.gaps_us.iter().map(|gap| (f64::from(*gap) / 1e6) as f32);
+        data.features.extend(gaps.chain(std::iter::repeat(0.0)).take(recipe.packets));
         let end = kept as u32;
         let packet = Layers { trailer: end, end, ..Layers::default() };
         layouts.push(Layout { header: 0, packets: vec![packet] });
