@@ -3,11 +3,13 @@
 use crate::shell::{self, Result, command, installed};
 use crate::{fuzz, map, tidy};
 
-/// Lint, then test. `ci` adds a short run of every fuzz target before the tests, so that the
-/// last lines of the output are the test runner's summary.
+/// Lint, then test. `ci` adds a look at what a feature leaves out and a short run of every fuzz
+/// target before the tests, so that the last lines of the output are the test runner's summary.
 pub(crate) fn check(ci: bool) -> Result {
     lint()?;
     if ci {
+        let gpu = ["clippy", "--package", "ottoscope-learn", "--features", "gpu", "--all-targets"];
+        shell::run(command("cargo", &gpu).args(["--quiet", "--", "-D", "warnings"]))?;
         fuzz::run(&["--seconds".to_owned(), "10".to_owned()])?;
     }
     test(&[])

@@ -459,7 +459,8 @@ impl<P: Plan> Network for Convnet<P> {
         let images = gpu::widened(bytes, rows * columns).reshape([batch, 1, rows, columns]);
         let images = gpu::convolved(images, &tensors[0], &tensors[1], first);
         let images = gpu::convolved(images, &tensors[2], &tensors[3], second);
-        let units = gpu::dense(images.reshape([batch, self.flat_len()]), &tensors[4], &tensors[5]);
+        let units =
+            gpu::dense(images.reshape([batch, second.pooled_len()]), &tensors[4], &tensors[5]);
         gpu::dense(gpu::rectified(units, drops), &tensors[6], &tensors[7])
     }
 }

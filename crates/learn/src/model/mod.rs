@@ -10,7 +10,8 @@ mod logistic;
 mod lstm;
 mod nearest;
 mod neural;
-#[cfg(all(test, feature = "gpu"))]
+#[cfg(test)]
+#[cfg(feature = "gpu")]
 mod on_card;
 mod ours;
 #[cfg(test)]
