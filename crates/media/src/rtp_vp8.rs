@@ -30,8 +30,7 @@ pub struct Depacketizer {
 struct Stray {
     at: Timestamp,
     timestamp: u32,
-    marker: bool,
-    begins: bool,
+    place: Place,
     disposable: bool,
     data: Vec<u8>,
 }
@@ -76,39 +75,43 @@ impl Depacketizer {
         out: &mut dyn FnMut(Frame),
     ) -> Result<(), WireError> {
         let payload = Payload::parse(packet.payload)?;
-        let arrival = self.numbers.take(packet.sequence.into(), None);
-        let number = match arrival {
-            Arrival::Again(_) => return Ok(()),
+        let place = Place {
+            first: Some(payload.begins_frame()),
+            last: Some(packet.marker),
+            ..Place::default()
+        };
+        let (timestamp, disposable, data) = (packet.timestamp, payload.non_reference, payload.data);
+        match self.numbers.take(packet.sequence.into(), None) {
+            Arrival::Again(_) => {}
             Arrival::Stray => {
-                self.stray = Some(Stray {
-                    at,
-                    timestamp: packet.timestamp,
-                    marker: packet.marker,
-                    begins: payload.begins_frame(),
-                    disposable: payload.non_reference,
-                    data: payload.data.to_vec(),
-                });
-                return Ok(());
+                let data = data.to_vec();
+                self.stray = Some(Stray { at, timestamp, place, disposable, data });
             }
-            Arrival::New(number) => number,
+            Arrival::New(number) => {
+                let ticks = self.ticks(timestamp);
+                self.put(at, (number, ticks), place, disposable, data, out);
+            }
             Arrival::Restart(number) => {
                 self.restart(number - 1, out);
-                number
+                let ticks = self.ticks(timestamp);
+                self.put(at, (number, ticks), place, disposable, data, out);
             }
-        };
-        let ticks = self.ticks(packet.timestamp);
-        let piece = Piece {
-            at,
-            number,
-            frame: ticks as u64,
-            ticks,
-            place: place(payload.begins_frame(), packet.marker),
-            open: false,
-            disposable: payload.non_reference,
-            data: payload.data,
-        };
-        self.assembler.push(&piece, out);
+        }
         Ok(())
+    }
+
+    fn put(
+        &mut self,
+        at: Timestamp,
+        (number, ticks): (i64, i64),
+        place: Place,
+        disposable: bool,
+        data: &[u8],
+        out: &mut dyn FnMut(Frame),
+    ) {
+        let frame = ticks as u64;
+        let piece = Piece { at, number, frame, ticks, place, open: false, disposable, data };
+        self.assembler.push(&piece, out);
     }
 
     /// The numbers have begun anew with the stray, which is this one.
@@ -117,17 +120,8 @@ impl Depacketizer {
         let Some(stray) = self.stray.take() else { return };
         let ticks = self.ticks(stray.timestamp);
         self.last = Some((stray.timestamp, ticks));
-        let piece = Piece {
-            at: stray.at,
-            number,
-            frame: ticks as u64,
-            ticks,
-            place: place(stray.begins, stray.marker),
-            open: false,
-            disposable: stray.disposable,
-            data: &stray.data,
-        };
-        self.assembler.push(&piece, out);
+        let Stray { at, place, disposable, data, .. } = stray;
+        self.put(at, (number, ticks), place, disposable, &data, out);
     }
 
     /// The RTP time, unwrapped by the shorter way from the highest so far.
@@ -145,10 +139,6 @@ impl Depacketizer {
     pub fn finish(&mut self, out: &mut dyn FnMut(Frame)) {
         self.assembler.finish(out);
     }
-}
-
-fn place(begins: bool, marker: bool) -> Place {
-    Place { first: Some(begins), last: Some(marker), ..Place::default() }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 
 use crate::engine::convolution::Convolution;
-use crate::engine::math::Tally;
+use crate::engine::math::{Adam, Tally};
 use crate::engine::network::Network;
 use crate::{LearnError, Rows};
 
@@ -105,7 +105,7 @@ fn steps<N: Network>(
         loss = loss + sum.clone().inner();
         let mut slopes = (sum / rows.len() as f32).backward();
         *state.steps += 1;
-        let (rate, scale) = corrections(how.rate, *state.steps);
+        let Adam { rate, scale } = Adam::new(how.rate, *state.steps);
         for (at, tracked) in tracked.iter().enumerate() {
             // What no score depends on has no slope.
             let Some(slope) = tracked.grad_remove(&mut slopes) else { continue };
@@ -127,13 +127,6 @@ fn steps<N: Network>(
     }
     let one = |flat: Flat| f64::from(fetched(flat).first().copied().unwrap_or(f32::NAN));
     Tally { loss: one(loss), right: one(right) as usize }
-}
-
-/// Adam's step size and the scale of the root, both corrected for the `step`-th step.
-fn corrections(rate: f32, step: u64) -> (f32, f32) {
-    let step = step.min(1 << 30) as i32;
-    let (first, second) = (1.0 - 0.9f64.powi(step), 1.0 - 0.999f64.powi(step));
-    ((f64::from(rate) / first) as f32, (1.0 / second.sqrt()) as f32)
 }
 
 /// Bytes of samples, 0 to 1.

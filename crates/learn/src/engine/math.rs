@@ -224,8 +224,10 @@ impl Wide for Backward<'_> {
 /// Adam (Kingma and Ba 2015) as PyTorch has it: 0.9, 0.999, 1e-8, no decay.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Adam {
-    rate: f32,
-    scale: f32,
+    /// Step size, corrected for the step.
+    pub(crate) rate: f32,
+    /// What the root is multiplied by, likewise.
+    pub(crate) scale: f32,
 }
 
 impl Adam {

@@ -145,3 +145,19 @@ fn accuracy(trained: &Trained, samples: &Samples) -> anyhow::Result<f64> {
         prepared.data.labels.iter().filter_map(|label| places[usize::from(*label)]).collect();
     Ok(score(&answers, &labels, known).map_err(learned)?.accuracy)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ottoscope_flow::wire::rewrite::is_tunnel;
+
+    #[test]
+    fn ports_of_tunnels_stay_and_no_other_becomes_one() {
+        let others = Others(Forge::all(3));
+        for port in 0..=u16::MAX {
+            let other = others.port(port);
+            assert_eq!(is_tunnel(port), is_tunnel(other), "{port} {other}");
+            assert!(!is_tunnel(port) || other == port, "{port} {other}");
+        }
+    }
+}
