@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::chunked::Chunked;
 use crate::dissector::Dissector;
 use crate::dissector::hellos::Hellos;
 use crate::fingerprint::Fingerprints;
+use crate::key::Wide;
 use crate::model::{Facts, Tunnel};
 use crate::stream::Stream;
 
@@ -144,11 +146,23 @@ pub(crate) enum Reader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place(NonZeroU32);
 
+impl Place {
+    /// Its number, from which [`Place::of_number`] makes it again.
+    pub(crate) fn number(self) -> u32 {
+        self.0.get()
+    }
+
+    /// The place with this number.
+    pub(crate) fn of_number(number: u32) -> Self {
+        Place(NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))
+    }
+}
+
 /// Things of one kind side by side, found by number: four bytes in whoever owns one, and no
 /// allocator asked, as flows come and go faster than one is asked gladly.
 pub(crate) struct Slab<T> {
     /// The first is nobody's.
-    things: Vec<T>,
+    things: Chunked<T>,
     free: Vec<Place>,
 }
 
@@ -201,13 +215,15 @@ impl<T> IndexMut<Place> for Slab<T> {
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Slab { things: Vec::new(), free: Vec::new() }
+        Slab { things: Chunked::default(), free: Vec::new() }
     }
 }
 
 /// What flows share.
 #[derive(Default)]
 pub(crate) struct Cold {
+    /// Addresses of version 6.
+    pub(crate) wide: Slab<Wide>,
     pub(crate) details: Slab<Detail>,
     pub(crate) facts: Slab<Facts>,
     pub(crate) carried: Slab<Carried>,
@@ -221,7 +237,8 @@ impl Cold {
     /// Bytes of what flows hold beside their entries, about: names are some dozen bytes, and a
     /// reader is mostly a TLS handshake.
     pub(crate) fn bytes(&self) -> usize {
-        self.details.bytes(0)
+        self.wide.bytes(0)
+            + self.details.bytes(0)
             + self.facts.bytes(64)
             + self.handshakes.bytes(0)
             + self.lives.bytes(112)

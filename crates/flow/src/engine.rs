@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ottoscope_wire::packet::{self, Decoded, Packet};
 use ottoscope_wire::{LinkType, WireError};
 
+use crate::chunked::Chunked;
 use crate::cold::Cold;
 use crate::config::Config;
 use crate::defrag::{Datagram, Defrag, Outcome};
@@ -29,9 +30,6 @@ pub use ahead::TOGETHER;
 
 /// Rows of anomalies a worker hands over; what comes on top is counted.
 const ANOMALY_ROWS: u64 = 100_000;
-
-/// Entries whose memory is given back together when all flows end.
-const GIVEN_BACK: usize = 1 << 14;
 
 /// Bytes of a flow's entry, its place in the index, which has about two slots a flow, and its timer.
 const PER_FLOW: usize = size_of::<Entry>() + 2 * size_of::<u64>() + size_of::<Timer>();
@@ -128,7 +126,7 @@ pub struct Engine<S: Sink> {
     shard: Shard,
     sink: S,
     index: Index,
-    entries: Vec<Entry>,
+    entries: Chunked<Entry>,
     free: Vec<u32>,
     cold: Cold,
     wheel: Wheel,
@@ -149,7 +147,7 @@ impl<S: Sink> Engine<S> {
             shard,
             sink,
             index: Index::new(),
-            entries: Vec::new(),
+            entries: Chunked::default(),
             free: Vec::new(),
             cold: Cold::default(),
             wheel: Wheel::new(),
@@ -283,10 +281,7 @@ impl<S: Sink> Engine<S> {
                 let end = self.entries[slot].silent_end(now, &self.config);
                 self.hand_over(slot as u32, end)?;
             }
-            if slot.is_multiple_of(GIVEN_BACK) {
-                self.entries.truncate(slot);
-                self.entries.shrink_to_fit();
-            }
+            self.entries.give_back(slot);
         }
         self.cold = Cold::default();
         self.sink.end()?;
@@ -392,8 +387,11 @@ impl<S: Sink> Engine<S> {
         packets: u32,
         frame_bytes: u64,
     ) -> Result<(), S::Error> {
-        let Conversation { key, forward, hash } = *conversation;
-        let slot = match self.index.find(hash, |i| self.entries[i as usize].key == key) {
+        let Conversation { ref key, forward, hash } = *conversation;
+        let slot = match self
+            .index
+            .find(hash, |i| self.entries[i as usize].key.is(key, &self.cold.wide))
+        {
             Some(i) => {
                 let entry = &self.entries[i as usize];
                 match entry.fits(entry.direction(forward), packet, at, &self.config, &self.cold) {
@@ -437,8 +435,8 @@ impl<S: Sink> Engine<S> {
         at: Timestamp,
     ) -> Result<(), S::Error> {
         let Engine { entries, scratch, sink, cold, .. } = self;
-        let Cold { handshakes, details, carried, .. } = &*cold;
-        entries[slot as usize].describe(scratch, handshakes, details, carried);
+        let Cold { wide, handshakes, details, carried, .. } = &*cold;
+        entries[slot as usize].describe(scratch, wide, handshakes, details, carried);
         let syn = u32::from(packet.tcp.flags & packet::Tcp::SYN != 0);
         sink.segment(&Segment {
             flow: scratch,
@@ -453,7 +451,7 @@ impl<S: Sink> Engine<S> {
     /// Puts a new flow into the table.
     fn begin(
         &mut self,
-        key: FlowKey,
+        key: &FlowKey,
         hash: u64,
         forward: bool,
         packet: &Packet<'_>,
@@ -464,7 +462,7 @@ impl<S: Sink> Engine<S> {
                 break;
             }
         }
-        let mut entry = Entry::new(key, forward, packet, at, &self.config);
+        let mut entry = Entry::new(key, forward, packet, at, &self.config, &mut self.cold);
         let due = at + entry.timeout(&self.config);
         let slot = if let Some(slot) = self.free.pop() {
             let place = &mut self.entries[slot as usize];
@@ -513,7 +511,8 @@ impl<S: Sink> Engine<S> {
     fn end(&mut self, slot: u32, end: FlowEnd) -> Result<(), S::Error> {
         let entry = &mut self.entries[slot as usize];
         entry.leave();
-        self.index.remove(entry.key.hash(&self.shard.hash), slot);
+        let key = entry.key.whole(&self.cold.wide);
+        self.index.remove(key.hash(&self.shard.hash), slot);
         self.free.push(slot);
         self.hand_over(slot, end)
     }
@@ -525,8 +524,8 @@ impl<S: Sink> Engine<S> {
         if let Some(bin) = entry.take_bin(&mut self.cold) {
             self.sink.bin(&bin)?;
         }
-        let Cold { handshakes, details, carried, .. } = &self.cold;
-        entry.describe(&mut self.scratch, handshakes, details, carried);
+        let Cold { wide, handshakes, details, carried, .. } = &self.cold;
+        entry.describe(&mut self.scratch, wide, handshakes, details, carried);
         entry.hand_over(&mut self.scratch, &mut self.cold);
         self.scratch.end = end;
         self.summary.flows += 1;

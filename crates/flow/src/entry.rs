@@ -2,7 +2,7 @@
 
 use crate::cold::{Carried, Cold, Detail, Handshake, Place, Sampled, Slab, UNKNOWN, known};
 use crate::config::Config;
-use crate::key::FlowKey;
+use crate::key::{FlowKey, ShortKey, Wide};
 use crate::model::{Bin, Direction, Facts, Flow, FlowEnd, FlowId, Side, Tally, Transport, Tunnel};
 use crate::time::{Span, Timestamp};
 use ottoscope_wire::packet::{Encapsulation, Packet, Tcp};
@@ -21,7 +21,7 @@ struct Second {
 /// A flow in the table: what every packet touches. Counters have 32 bits; what that cannot hold
 /// is [`Carried`], by the few flows that need it.
 pub(crate) struct Entry {
-    pub(crate) key: FlowKey,
+    pub(crate) key: ShortKey,
     pub(crate) id: FlowId,
     pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
@@ -119,20 +119,21 @@ fn add(counter: &mut u32, more: u64) -> u32 {
 }
 
 /// A counter with what it could not hold.
-fn wide(counter: u32, carried: u32) -> u64 {
+fn full(counter: u32, carried: u32) -> u64 {
     u64::from(carried) << 32 | u64::from(counter)
 }
 
 // Less than three lines of a core's cache.
-const _: () = assert!(size_of::<Entry>() == 176);
+const _: () = assert!(size_of::<Entry>() == 152);
 
 impl Entry {
     pub(crate) fn new(
-        key: FlowKey,
+        key: &FlowKey,
         forward: bool,
         packet: &Packet<'_>,
         at: Timestamp,
         config: &Config,
+        cold: &mut Cold,
     ) -> Self {
         let (sender_is_client, side) = crate::side::sender_is_client(
             (packet.source, packet.source_port),
@@ -152,7 +153,7 @@ impl Entry {
             flags |= flag::DECIDED;
         }
         Entry {
-            key,
+            key: ShortKey::new(key, &mut cold.wide),
             id: key.id(at, config.flow_key),
             first: at,
             last: at,
@@ -410,7 +411,7 @@ impl Entry {
         {
             carried = std::mem::take(&mut cold.carried[place].second);
         }
-        let bytes = [wide(bytes[0], carried[0]), wide(bytes[1], carried[1])];
+        let bytes = [full(bytes[0], carried[0]), full(bytes[1], carried[1])];
         (packets != [0, 0]).then_some(Bin { flow: self.id, second, packets, bytes, syn, fin, rst })
     }
 
@@ -624,11 +625,12 @@ impl Entry {
     pub(crate) fn describe(
         &self,
         flow: &mut Flow,
+        wide: &Slab<Wide>,
         handshakes: &Slab<Handshake>,
         details: &Slab<Detail>,
         carried: &Slab<Carried>,
     ) {
-        let [lower, upper] = self.key.ends();
+        let [lower, upper] = self.key.whole(wide).ends();
         let lower_first = self.has(flag::CLIENT_IS_LOWER);
         let (client, server) = if lower_first { (lower, upper) } else { (upper, lower) };
         flow.id = self.id;
@@ -640,9 +642,9 @@ impl Entry {
         let handshake = self.handshake.map(|place| &handshakes[place]);
         let carried = self.carried(details, carried);
         let tally = |d: usize| Tally {
-            packets: wide(self.packets[d], carried.counts[d][0]),
-            bytes: wide(self.bytes[d], carried.counts[d][1]),
-            payload: wide(self.payload[d], carried.counts[d][2]),
+            packets: full(self.packets[d], carried.counts[d][0]),
+            bytes: full(self.bytes[d], carried.counts[d][1]),
+            payload: full(self.payload[d], carried.counts[d][2]),
             retransmitted: self.retransmitted[d],
             syn: handshake.map_or(0, |h| h.syn[d]),
             fin: handshake.map_or(0, |h| h.fin[d]),
@@ -668,6 +670,7 @@ impl Entry {
         (flow.sample, flow.sizes, flow.gaps) = (None, None, None);
         flow.syn_fingerprint = None;
         (flow.tunnel, flow.facts) = (None, Facts::default());
+        self.key.leave(&mut cold.wide);
         if let Some(handshake) = self.handshake.take() {
             flow.syn_fingerprint = cold.handshakes.remove(handshake).syn_fingerprint;
         }
@@ -707,6 +710,6 @@ mod tests {
         assert_eq!((add(&mut counter, 1), counter), (0, u32::MAX));
         assert_eq!((add(&mut counter, 1), counter), (1, 0));
         assert_eq!((add(&mut counter, 3 << 32 | 5), counter), (3, 5));
-        assert_eq!(wide(5, 3), 3 << 32 | 5);
+        assert_eq!(full(5, 3), 3 << 32 | 5);
     }
 }

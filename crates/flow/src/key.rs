@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ottoscope_wire::packet::Packet;
 use siphasher::sip::SipHasher13;
 
+use crate::cold::{Place, Slab};
 use crate::model::FlowId;
 use crate::time::Timestamp;
 
@@ -35,13 +36,9 @@ impl PartialEq for FlowKey {
 impl Eq for FlowKey {}
 
 impl FlowKey {
-    /// Ports, protocol and family in one word.
     #[inline]
     fn tail(&self) -> u64 {
-        u64::from(self.lower_port)
-            | u64::from(self.upper_port) << 16
-            | u64::from(self.protocol) << 32
-            | u64::from(self.v6) << 40
+        tail([self.lower_port, self.upper_port], self.protocol, self.v6)
     }
 
     /// The key of a packet, and whether its source is the lower end. Both ends are of one
@@ -79,11 +76,6 @@ impl FlowKey {
         self.protocol
     }
 
-    /// The lower and the upper end's port.
-    pub(crate) fn ports(&self) -> (u16, u16) {
-        (self.lower_port, self.upper_port)
-    }
-
     /// The lower and the upper end.
     pub(crate) fn ends(&self) -> [(IpAddr, u16); 2] {
         [
@@ -118,6 +110,89 @@ impl FlowKey {
         hasher.write_i64(first.0);
         FlowId(hasher.finish())
     }
+}
+
+/// Both addresses of a key of version 6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Wide([[u64; 2]; 2]);
+
+/// A key as the table keeps it: nearly all addresses have four bytes, and those of version 6 lie
+/// beside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ShortKey {
+    /// The addresses, or the place of both.
+    ends: [u32; 2],
+    ports: [u16; 2],
+    protocol: u8,
+    v6: bool,
+}
+
+const _: () = assert!(size_of::<ShortKey>() == 16);
+
+impl ShortKey {
+    /// Keeps a key; addresses of version 6 take a place in `wide`.
+    pub(crate) fn new(key: &FlowKey, wide: &mut Slab<Wide>) -> Self {
+        let ends = if key.v6 {
+            let place = wide.add();
+            wide[place] = Wide([key.lower, key.upper]);
+            [place.number(), 0]
+        } else {
+            [key.lower[0] as u32, key.upper[0] as u32]
+        };
+        let ports = [key.lower_port, key.upper_port];
+        ShortKey { ends, ports, protocol: key.protocol, v6: key.v6 }
+    }
+
+    /// Gives up the place beside.
+    pub(crate) fn leave(&self, wide: &mut Slab<Wide>) {
+        if self.v6 {
+            wide.remove(Place::of_number(self.ends[0]));
+        }
+    }
+
+    /// Whether it stands for `key`.
+    #[inline]
+    pub(crate) fn is(&self, key: &FlowKey, wide: &Slab<Wide>) -> bool {
+        self.tail() == key.tail()
+            && if key.v6 {
+                wide[Place::of_number(self.ends[0])] == Wide([key.lower, key.upper])
+            } else {
+                self.ends == [key.lower[0] as u32, key.upper[0] as u32]
+            }
+    }
+
+    /// The key that it stands for.
+    #[inline]
+    pub(crate) fn whole(&self, wide: &Slab<Wide>) -> FlowKey {
+        let Wide([lower, upper]) = if self.v6 {
+            wide[Place::of_number(self.ends[0])]
+        } else {
+            Wide(self.ends.map(|end| [end.into(), 0]))
+        };
+        let [lower_port, upper_port] = self.ports;
+        FlowKey { lower, upper, lower_port, upper_port, protocol: self.protocol, v6: self.v6 }
+    }
+
+    #[inline]
+    fn tail(&self) -> u64 {
+        tail(self.ports, self.protocol, self.v6)
+    }
+
+    /// The transport's number in the IP header.
+    pub(crate) fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    /// Ports of the lower and the upper end.
+    pub(crate) fn ports(&self) -> (u16, u16) {
+        (self.ports[0], self.ports[1])
+    }
+}
+
+/// Ports, protocol and family in one word.
+#[inline]
+fn tail([lower, upper]: [u16; 2], protocol: u8, v6: bool) -> u64 {
+    u64::from(lower) | u64::from(upper) << 16 | u64::from(protocol) << 32 | u64::from(v6) << 40
 }
 
 #[inline]
@@ -169,6 +244,15 @@ mod tests {
             prop_assert_eq!(
                 there.id(Timestamp(7), [1, 2]), back.id(Timestamp(7), [1, 2])
             );
+            let mut wide = Slab::default();
+            let other = FlowKey::new((end(a ^ 1), pa), (end(b), pb), protocol).0;
+            let (short, beside) = (ShortKey::new(&there, &mut wide), ShortKey::new(&other, &mut wide));
+            prop_assert!(short.is(&there, &wide) && beside.is(&other, &wide));
+            prop_assert_eq!(short.is(&other, &wide), there == other);
+            prop_assert_eq!(short.whole(&wide), there);
+            prop_assert_eq!((short.protocol(), short.ports()), (protocol, (ends[0].1, ends[1].1)));
+            short.leave(&mut wide);
+            prop_assert_eq!(beside.whole(&wide), other);
         }
     }
 

@@ -5,6 +5,7 @@
 //! It keeps no rows, knows no file formats but captures', and does not say whose a flow is.
 
 pub mod capture;
+mod chunked;
 mod cold;
 pub mod collector;
 pub mod config;

@@ -87,7 +87,8 @@ impl<S: Sink> Engine<S> {
 
     /// Reads from memory where the index has these flows.
     pub(super) fn warm_index(&self, slots: impl Iterator<Item = u32>) {
-        let hashes = slots.map(|slot| self.entries[slot as usize].key.hash(&self.shard.hash));
+        let key = |slot: u32| self.entries[slot as usize].key.whole(&self.cold.wide);
+        let hashes = slots.map(|slot| key(slot).hash(&self.shard.hash));
         let guesses = hashes.map(|hash| self.index.guess(hash).unwrap_or_default());
         black_box(guesses.fold(0, |sum, guess| sum ^ guess));
     }

@@ -107,7 +107,7 @@ impl<S: Sink> Engine<S> {
     ) -> (T, Result<(), S::Error>) {
         let Engine { config, sink, entries, scratch, summary, capture, cold, signatures, .. } =
             self;
-        let Cold { details, facts: known, handshakes, carried, hellos, lives, .. } = cold;
+        let Cold { wide, details, facts: known, handshakes, carried, hellos, lives, .. } = cold;
         let entry = &mut entries[slot as usize];
         let told = entry.detail.and_then(|detail| details[detail].facts);
         let mut nothing = Facts::default();
@@ -122,7 +122,7 @@ impl<S: Sink> Engine<S> {
                 if failed.is_some() {
                     return;
                 }
-                entry_ref.describe(scratch, handshakes, details, carried);
+                entry_ref.describe(scratch, wide, handshakes, details, carried);
                 scratch.tunnel = None;
                 std::mem::swap(&mut scratch.facts, facts);
                 let message = Message {
