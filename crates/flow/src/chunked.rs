@@ -1,13 +1,15 @@
-//! A list that grows in pieces which are never moved: growing copies nothing, takes no memory
-//! twice, and leaves no holes behind.
+//! A list that grows by pieces, each twice as long as the one before, which are never moved:
+//! growing copies nothing, takes no memory twice, and leaves no holes behind.
+//!
+//! Allocators take large pieces from the system for themselves alone. It gives memory when it is
+//! touched, and has it back when the piece goes.
 
 use std::ops::{Index, IndexMut};
 
-/// Least bytes of a piece: as many as allocators take from the system for it alone, which gives
-/// memory when it is touched and has it back when the piece goes. Tests shall see several.
-const PIECE: usize = if cfg!(test) { 1 << 14 } else { 32 << 20 };
+/// Values of the first piece, a power of two.
+const FIRST: usize = 256;
 
-/// Values in pieces of one length.
+/// Values in pieces of [`FIRST`], 2 [`FIRST`], 4 [`FIRST`] ...
 #[derive(Debug)]
 pub(crate) struct Chunked<T> {
     pieces: Vec<Vec<T>>,
@@ -20,10 +22,15 @@ impl<T> Default for Chunked<T> {
     }
 }
 
-impl<T> Chunked<T> {
-    /// Values of a piece, a power of two.
-    const EACH: usize = (PIECE / size_of::<T>()).next_power_of_two();
+/// The piece of value `i`, and its place there.
+#[inline]
+fn place(i: usize) -> (usize, usize) {
+    let from_all = i + FIRST;
+    let log = from_all.ilog2();
+    ((log - FIRST.ilog2()) as usize, from_all - (1 << log))
+}
 
+impl<T> Chunked<T> {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -33,8 +40,9 @@ impl<T> Chunked<T> {
     }
 
     pub(crate) fn push(&mut self, value: T) {
-        if self.len == self.pieces.len() * Self::EACH {
-            self.pieces.push(Vec::with_capacity(Self::EACH));
+        let (piece, at) = place(self.len);
+        if at == 0 {
+            self.pieces.push(Vec::with_capacity(FIRST << piece));
         }
         if let Some(last) = self.pieces.last_mut() {
             last.push(value);
@@ -42,11 +50,13 @@ impl<T> Chunked<T> {
         }
     }
 
-    /// Lets go of the pieces that begin with value `len` or a later one.
+    /// Lets go of the values from `len` on as far as that empties pieces.
     pub(crate) fn give_back(&mut self, len: usize) {
-        while self.pieces.len() > len.div_ceil(Self::EACH) {
+        while let Some(last) = self.pieces.last()
+            && self.len - last.len() >= len
+        {
+            self.len -= last.len();
             self.pieces.pop();
-            self.len = self.pieces.len() * Self::EACH;
         }
     }
 }
@@ -56,14 +66,16 @@ impl<T> Index<usize> for Chunked<T> {
 
     #[inline]
     fn index(&self, i: usize) -> &T {
-        &self.pieces[i / Self::EACH][i % Self::EACH]
+        let (piece, at) = place(i);
+        &self.pieces[piece][at]
     }
 }
 
 impl<T> IndexMut<usize> for Chunked<T> {
     #[inline]
     fn index_mut(&mut self, i: usize) -> &mut T {
-        &mut self.pieces[i / Self::EACH][i % Self::EACH]
+        let (piece, at) = place(i);
+        &mut self.pieces[piece][at]
     }
 }
 
@@ -73,19 +85,19 @@ mod tests {
 
     #[test]
     fn pieces_come_and_go() {
-        let each = Chunked::<u64>::EACH;
         let mut list = Chunked::default();
         assert!(list.is_empty());
-        let count = 2 * each + 3;
-        (0..count).for_each(|i| list.push(i as u64));
-        list[each] = 7;
-        assert!((0..count).all(|i| list[i] == if i == each { 7 } else { i as u64 }));
-        list.give_back(2 * each + 1);
-        assert_eq!((list.len(), list.pieces.len()), (count, 3));
-        list.give_back(2 * each);
-        assert_eq!((list.len(), list.pieces.len()), (2 * each, 2));
+        let count = 7 * FIRST + 3; // three pieces, and a fourth begun
+        (0..count).for_each(|i| list.push(i));
+        list[3 * FIRST] = 5;
+        assert!((0..count).all(|i| list[i] == if i == 3 * FIRST { 5 } else { i }));
+        assert!(list.pieces.iter().map(Vec::len).eq([FIRST, 2 * FIRST, 4 * FIRST, 3]));
+        list.give_back(7 * FIRST + 1);
+        assert_eq!((list.len(), list.pieces.len()), (count, 4));
+        list.give_back(7 * FIRST);
+        assert_eq!((list.len(), list.pieces.len()), (7 * FIRST, 3));
         list.push(9);
-        assert_eq!((list.len(), list[2 * each]), (2 * each + 1, 9));
+        assert_eq!((list.len(), list[7 * FIRST]), (7 * FIRST + 1, 9));
         list.give_back(0);
         assert!(list.is_empty());
     }
