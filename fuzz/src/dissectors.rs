@@ -1,7 +1,7 @@
 //! Every protocol's probe and reader.
 
-use ottoscope_flow::dissector::hellos::Hellos;
 use ottoscope_flow::dissector::{ALL, Emit, Match, Probe, Progress};
+use ottoscope_flow::said::Said;
 use ottoscope_flow::{Direction, Facts, Timestamp, Transport};
 
 /// The first byte chooses the protocol, the second transport and port. Then chunks: direction
@@ -35,7 +35,7 @@ pub fn dissectors(data: &[u8]) {
         ports: (40001, port),
         every_packet: how & 1 == 1,
         video_packets: how & 2 == 2,
-        hellos: &mut Hellos::default(),
+        said: &mut Said::default(),
         messages: &mut |_, _, _, message| {
             message.body.fields().fields(&mut |_, value| {
                 assert!(!format!("{value:?}").is_empty());

@@ -3,16 +3,13 @@
 
 use std::num::NonZeroU32;
 use std::ops::{Index, IndexMut};
-use std::sync::Arc;
-
-use smallvec::SmallVec;
 
 use crate::chunked::Chunked;
 use crate::dissector::Dissector;
-use crate::dissector::hellos::Hellos;
 use crate::fingerprint::Fingerprints;
 use crate::key::Wide;
 use crate::model::{Facts, Tunnel};
+use crate::said::{Said, SharedText};
 use crate::stream::Stream;
 
 /// A time that is not known.
@@ -24,7 +21,7 @@ pub(crate) fn known(nanos: u64) -> Option<u64> {
 
 /// What SYN, FIN and RST told.
 pub(crate) struct Handshake {
-    pub(crate) syn_fingerprint: Option<Arc<str>>,
+    pub(crate) syn_fingerprint: Option<SharedText>,
     /// Round trip to the server in nanoseconds, or [`UNKNOWN`]; as long as the flow is `ASKED`,
     /// when the SYN came.
     pub(crate) server: u64,
@@ -59,23 +56,43 @@ impl Handshake {
     }
 }
 
-/// What payload told, and the tunnel.
+/// First payload bytes that [`Detail`] has room for; where more are asked for, all lie in
+/// [`Sampled`].
+pub(crate) const HEAD: usize = 16;
+
+/// First payload bytes by direction, and where the rest is that not all flows have.
 #[derive(Default)]
 pub(crate) struct Detail {
-    pub(crate) heads: [SmallVec<[u8; 16]>; 2],
+    heads: [[u8; HEAD]; 2],
+    head_lens: [u8; 2],
     /// What dissectors learnt, if anything.
     pub(crate) facts: Option<Place>,
     pub(crate) carried: Option<Place>,
-    pub(crate) tunnel: Option<Box<Tunnel>>,
-    pub(crate) sampled: Option<Box<Sampled>>,
+    pub(crate) tunnel: Option<Place>,
+    pub(crate) sampled: Option<Place>,
 }
+
+const _: () = assert!(size_of::<Detail>() == 52);
 
 impl Detail {
     /// As [`Handshake::touch`].
     pub(crate) fn touch(&self) -> u64 {
-        let ends = self.heads.iter().map(|head| head.first().copied().unwrap_or(0));
         let beside = self.tunnel.is_some() ^ self.sampled.is_some();
-        u64::from(ends.fold(u8::from(beside), |sum, byte| sum ^ byte))
+        u64::from(self.heads[0][0] ^ self.heads[1][0] ^ u8::from(beside))
+    }
+
+    /// First payload bytes of a direction.
+    pub(crate) fn head(&self, d: usize) -> &[u8] {
+        &self.heads[d][..usize::from(self.head_lens[d])]
+    }
+
+    /// Adds to them, as far as there is room.
+    pub(crate) fn add_to_head(&mut self, d: usize, bytes: &[u8]) {
+        let at = usize::from(self.head_lens[d]);
+        let room = &mut self.heads[d][at..];
+        let more = bytes.len().min(room.len());
+        room[..more].copy_from_slice(&bytes[..more]);
+        self.head_lens[d] += more as u8;
     }
 }
 
@@ -94,6 +111,8 @@ pub(crate) struct Sampled {
     pub(crate) bytes: Vec<u8>,
     pub(crate) sizes: Vec<i32>,
     pub(crate) gaps: Vec<i32>,
+    /// First payload bytes by direction, where [`Detail`] has no room for them.
+    pub(crate) heads: [Vec<u8>; 2],
 }
 
 /// What lives only while the flow is being read.
@@ -227,10 +246,12 @@ pub(crate) struct Cold {
     pub(crate) details: Slab<Detail>,
     pub(crate) facts: Slab<Facts>,
     pub(crate) carried: Slab<Carried>,
+    pub(crate) tunnels: Slab<Option<Tunnel>>,
+    pub(crate) sampled: Slab<Sampled>,
     pub(crate) handshakes: Slab<Handshake>,
     pub(crate) lives: Slab<Live>,
     pub(crate) fingerprints: Fingerprints,
-    pub(crate) hellos: Hellos,
+    pub(crate) said: Said,
 }
 
 impl Cold {
@@ -239,6 +260,8 @@ impl Cold {
     pub(crate) fn bytes(&self) -> usize {
         self.wide.bytes(0)
             + self.details.bytes(0)
+            + self.tunnels.bytes(0)
+            + self.sampled.bytes(0)
             + self.facts.bytes(64)
             + self.handshakes.bytes(0)
             + self.lives.bytes(112)

@@ -1,6 +1,6 @@
 //! What the table keeps of one flow: hot counters inline, the rest beside.
 
-use crate::cold::{Carried, Cold, Detail, Handshake, Place, Sampled, Slab, UNKNOWN, known};
+use crate::cold::{Carried, Cold, Detail, HEAD, Handshake, Place, Sampled, Slab, UNKNOWN, known};
 use crate::config::Config;
 use crate::key::{FlowKey, ShortKey, Wide};
 use crate::model::{Bin, Direction, Facts, Flow, FlowEnd, FlowId, Side, Tally, Transport, Tunnel};
@@ -557,15 +557,13 @@ impl Entry {
             Direction::Up => (outer.source, outer.destination),
             Direction::Down => (outer.destination, outer.source),
         };
-        let tunnel = detail.tunnel.get_or_insert_with(|| {
-            Box::new(Tunnel {
-                kind: outer.kind,
-                client_side,
-                server_side,
-                id_up: None,
-                id_down: None,
-                qfi: None,
-            })
+        let tunnel = cold.tunnels.own(&mut detail.tunnel).get_or_insert(Tunnel {
+            kind: outer.kind,
+            client_side,
+            server_side,
+            id_up: None,
+            id_down: None,
+            qfi: None,
         });
         let id = match direction {
             Direction::Up => &mut tunnel.id_up,
@@ -583,17 +581,22 @@ impl Entry {
 
     fn keep_head(&mut self, d: usize, packet: &Packet<'_>, config: &Config, cold: &mut Cold) {
         let syn = if packet.ip_protocol == 6 { self.syn_of(d, cold) } else { None };
-        let head = &mut cold.details.own(&mut self.detail).heads[d];
+        let detail = cold.details.own(&mut self.detail);
+        let long = config.head_bytes > HEAD;
+        let long = long.then(|| &mut cold.sampled.own(&mut detail.sampled).heads[d]);
+        let len = long.as_ref().map_or(detail.head(d).len(), |head| head.len());
         // A head is the first datagram's, or the stream's first bytes: what follows the SYN.
         let expected = match syn {
-            Some(syn) => syn.wrapping_add(1).wrapping_add(head.len() as u32) == packet.tcp.seq,
-            None => head.is_empty(),
+            Some(syn) => syn.wrapping_add(1).wrapping_add(len as u32) == packet.tcp.seq,
+            None => len == 0,
         };
-        if expected && head.len() < config.head_bytes {
-            let room = (config.head_bytes - head.len()).min(packet.payload.len());
-            head.extend_from_slice(&packet.payload[..room]);
+        let more = config.head_bytes.saturating_sub(len).min(packet.payload.len());
+        let more = if expected { &packet.payload[..more] } else { &[] };
+        match long {
+            Some(head) => head.extend_from_slice(more),
+            None => detail.add_to_head(d, more),
         }
-        if head.len() >= config.head_bytes || packet.ip_protocol != 6 {
+        if len + more.len() >= config.head_bytes || packet.ip_protocol != 6 {
             self.flags |= flag::HEAD << d;
         }
     }
@@ -609,8 +612,8 @@ impl Entry {
         if packet.payload_len == 0 {
             return;
         }
-        let Sampled { bytes, sizes, gaps } =
-            &mut **cold.details.own(&mut self.detail).sampled.get_or_insert_default();
+        let detail = cold.details.own(&mut self.detail);
+        let Sampled { bytes, sizes, gaps, .. } = cold.sampled.own(&mut detail.sampled);
         let room = config.sample_bytes.saturating_sub(bytes.len());
         bytes.extend_from_slice(&packet.payload[..room.min(packet.payload.len())]);
         if sizes.len() < config.sizes {
@@ -682,12 +685,15 @@ impl Entry {
         if let Some(facts) = detail.facts {
             flow.facts = cold.facts.remove(facts);
         }
-        flow.tunnel = detail.tunnel.as_deref().copied();
-        for (to, from) in flow.heads.iter_mut().zip(&detail.heads) {
-            to.extend_from_slice(from);
+        flow.tunnel = detail.tunnel.and_then(|tunnel| cold.tunnels.remove(tunnel));
+        for (d, head) in flow.heads.iter_mut().enumerate() {
+            head.extend_from_slice(detail.head(d));
         }
         if let Some(sampled) = detail.sampled {
-            let Sampled { bytes, sizes, gaps } = *sampled;
+            let Sampled { bytes, sizes, gaps, heads } = cold.sampled.remove(sampled);
+            for (head, long) in flow.heads.iter_mut().zip(heads) {
+                head.extend_from_slice(&long);
+            }
             flow.sample = (!bytes.is_empty()).then(|| bytes.into());
             flow.sizes = (!sizes.is_empty()).then(|| sizes.into());
             flow.gaps = (!gaps.is_empty()).then(|| gaps.into());

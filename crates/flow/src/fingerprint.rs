@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use ottoscope_wire::packet::Packet;
+
+use crate::said::SharedText;
 
 /// Fingerprints remembered; devices have a handful each, and a hostile capture starts over.
 const REMEMBERED: usize = 4096;
@@ -24,7 +25,7 @@ const OPTIONS: usize = 5;
 /// A text and what it is made of: one line of a core's cache.
 struct Known {
     made_of: Origin,
-    text: Arc<str>,
+    text: SharedText,
 }
 
 /// Time to live, window, length of the options, and the options themselves.
@@ -59,17 +60,17 @@ impl Origin {
 
 impl Fingerprints {
     /// The fingerprint of a SYN, see [`syn`].
-    pub(crate) fn of(&mut self, packet: &Packet<'_>) -> Arc<str> {
-        let Some(made_of) = Origin::of(packet) else { return syn(packet).into() };
+    pub(crate) fn of(&mut self, packet: &Packet<'_>) -> SharedText {
+        let Some(made_of) = Origin::of(packet) else { return (&*syn(packet)).into() };
         let here = made_of.hash(&self.hash);
         if let Some(known) = self.known.find(here, |known| known.made_of == made_of) {
-            return Arc::clone(&known.text);
+            return known.text.clone();
         }
-        let text: Arc<str> = syn(packet).into();
+        let text = SharedText::from(&*syn(packet));
         if self.known.len() >= REMEMBERED {
             self.known.clear();
         }
-        let known = Known { made_of, text: Arc::clone(&text) };
+        let known = Known { made_of, text: text.clone() };
         self.known.insert_unique(here, known, |known| known.made_of.hash(&self.hash));
         text
     }

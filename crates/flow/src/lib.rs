@@ -18,6 +18,7 @@ mod index;
 mod key;
 pub mod model;
 pub mod run;
+pub mod said;
 pub mod sample;
 mod side;
 pub mod signature;

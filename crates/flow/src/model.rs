@@ -9,6 +9,7 @@ use ottoscope_wire::{Fields, WireError, dns, http};
 
 use crate::dissector::http::Reply;
 use crate::dissector::rtp_stream::RtpStream;
+use crate::said::SharedText;
 use crate::time::Timestamp;
 
 /// Deterministic id of a flow: a keyed hash of 5-tuple and first timestamp, so that it depends
@@ -212,16 +213,16 @@ pub struct Facts {
     /// empty where none was.
     pub protocol: &'static str,
     /// The server's name as the client said it, lower case, no trailing dot.
-    pub server_name: Option<Box<str>>,
+    pub server_name: Option<SharedText>,
     /// Where `server_name` comes from.
     pub name_source: Option<NameSource>,
     /// What its hellos told, where it has any, shared with flows that told the same; see
     /// [`Facts::tls`].
     pub tls: Option<Arc<TlsFacts>>,
     /// HTTP User-Agent of the first request.
-    pub user_agent: Option<Box<str>>,
+    pub user_agent: Option<SharedText>,
     /// Catalogue signature that the payload matched, as `app/signature`.
-    pub signature: Option<Arc<str>>,
+    pub signature: Option<SharedText>,
     /// The signature was contradicted later by packets that must match.
     pub signature_broken: bool,
 }
@@ -335,7 +336,7 @@ pub struct Flow {
     /// Smallest time from data going up to its acknowledgement, nanoseconds.
     pub rtt_data: Option<u64>,
     /// `ttl:window:mss:scale:options` of the client's SYN, see `docs/reference/tables.md`.
-    pub syn_fingerprint: Option<Arc<str>>,
+    pub syn_fingerprint: Option<SharedText>,
     /// The tunnel it ran in.
     pub tunnel: Option<Tunnel>,
     /// Outermost VLAN id.

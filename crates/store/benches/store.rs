@@ -43,7 +43,7 @@ fn flow(i: u64) -> Flow {
         end: FlowEnd::Fin,
         facts: Facts {
             protocol: "tls",
-            server_name: named.then(|| format!("mmv{}.whatsapp.net", mixed % 500).into()),
+            server_name: named.then(|| (*format!("mmv{}.whatsapp.net", mixed % 500)).into()),
             name_source: named.then_some(NameSource::Sni),
             tls: named.then(|| {
                 let ja4 = Ja4::from_text("t13d1516h2_8daaf6152771_b186095e22b6");

@@ -34,7 +34,7 @@ impl Default for WriteOptions {
             zstd_level: 1,
             part_rows: 500_000,
             row_group_rows: 100_000,
-            buffer_bytes: 32 << 20,
+            buffer_bytes: 24 << 20,
             open_hours: 32,
         }
     }

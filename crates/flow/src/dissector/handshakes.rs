@@ -139,7 +139,7 @@ impl Handshakes {
         if let Some(name) = name {
             out.server_name(name, self.source());
         }
-        let told = hello.stop.is_none().then(|| out.hellos.client(hello));
+        let told = hello.stop.is_none().then(|| out.said.hellos.client(hello));
         match (&mut out.facts.tls, &told) {
             (facts @ None, Some(told)) => *facts = Some(Arc::clone(told)),
             _ => self.add_client(hello, told.as_deref(), out),
@@ -174,7 +174,7 @@ impl Handshakes {
         self.server = true;
         self.hidden |= hello.hides_the_rest();
         let before = out.facts.tls.take();
-        let after = out.hellos.server(before, hello.selected_version(), hello.alpn());
+        let after = out.said.hellos.server(before, hello.selected_version(), hello.alpn());
         out.facts.tls = Some(after);
     }
 

@@ -193,7 +193,7 @@ impl Http {
             out.server_name(name, if connect { NameSource::Proxy } else { NameSource::Host });
         }
         if let (Some(agent), None) = (request.headers.user_agent, &out.facts.user_agent) {
-            out.facts.user_agent = Some(agent.into());
+            out.facts.user_agent = Some(out.said.texts.of(agent));
         }
         let body = request.body();
         out.message(

@@ -29,6 +29,7 @@ pub mod xmpp;
 use std::sync::LazyLock;
 
 use crate::model::{Body, Direction, Facts, NameSource, Transport};
+use crate::said::Said;
 use crate::time::Timestamp;
 use ottoscope_wire::WireError;
 
@@ -182,8 +183,8 @@ pub struct Emit<'a> {
     pub every_packet: bool,
     /// Whether packets of video are wanted as messages all the same.
     pub video_packets: bool,
-    /// Hellos that other flows sent.
-    pub hellos: &'a mut hellos::Hellos,
+    /// What other flows said.
+    pub said: &'a mut Said,
     /// Where messages go.
     pub messages: &'a mut dyn FnMut(Timestamp, Direction, &mut Facts, &Emitted<'_>),
     /// Where bytes that could not be read go, with the time and the bytes at fault.
@@ -209,7 +210,12 @@ impl Emit<'_> {
             && name.len() <= 255
             && !name.chars().any(|c| c.is_control() || c.is_whitespace());
         if sane && self.facts.server_name.is_none() {
-            self.facts.server_name = Some(name.to_ascii_lowercase().into());
+            let texts = &mut self.said.texts;
+            self.facts.server_name = Some(if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                texts.of(&name.to_ascii_lowercase())
+            } else {
+                texts.of(name)
+            });
             self.facts.name_source = Some(source);
         }
     }

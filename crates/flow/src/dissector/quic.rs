@@ -224,7 +224,7 @@ impl Quic {
             out.server_name(name, NameSource::Quic);
         }
         if let (None, Some(agent)) = (&out.facts.user_agent, message.user_agent()) {
-            out.facts.user_agent = Some(agent.into());
+            out.facts.user_agent = Some(out.said.texts.of(agent));
         }
         let fields = Google(version, *message);
         let emitted = Emitted {

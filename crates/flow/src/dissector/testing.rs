@@ -4,9 +4,9 @@
 
 use ottoscope_wire::{Fields, Value};
 
-use super::hellos::Hellos;
 use super::{Dissector, Emit, Progress};
 use crate::model::{Direction, Facts, Transport};
+use crate::said::Said;
 use crate::time::Timestamp;
 
 /// One dissector under test with all that it said.
@@ -14,7 +14,7 @@ pub(crate) struct Bench {
     pub(crate) dissector: Box<dyn Dissector>,
     pub(crate) transport: Transport,
     pub(crate) facts: Facts,
-    hellos: Hellos,
+    said: Said,
     /// `direction protocol/kind name len=… field=value …`, a message a line.
     pub(crate) messages: Vec<String>,
     pub(crate) anomalies: Vec<String>,
@@ -29,7 +29,7 @@ impl Bench {
             dissector,
             transport,
             facts: Facts::default(),
-            hellos: Hellos::default(),
+            said: Said::default(),
             messages: Vec::new(),
             anomalies: Vec::new(),
             end: None,
@@ -45,7 +45,7 @@ impl Bench {
             ports: (50_000, 0),
             every_packet: false,
             video_packets: false,
-            hellos: &mut self.hellos,
+            said: &mut self.said,
             messages: &mut |_, direction, _, m| {
                 let mut line = format!("{} {}/{}", direction.name(), m.protocol, m.kind);
                 line += &m.name.map_or(String::new(), |name| format!(" {name}"));

@@ -107,7 +107,7 @@ impl<S: Sink> Engine<S> {
     ) -> (T, Result<(), S::Error>) {
         let Engine { config, sink, entries, scratch, summary, capture, cold, signatures, .. } =
             self;
-        let Cold { wide, details, facts: known, handshakes, carried, hellos, lives, .. } = cold;
+        let Cold { wide, details, facts: known, handshakes, carried, said, lives, .. } = cold;
         let entry = &mut entries[slot as usize];
         let told = entry.detail.and_then(|detail| details[detail].facts);
         let mut nothing = Facts::default();
@@ -156,7 +156,7 @@ impl<S: Sink> Engine<S> {
             ports,
             every_packet: config.every_packet,
             video_packets: config.video_packets,
-            hellos,
+            said,
             messages: &mut messages,
             anomalies: &mut anomalies,
         };

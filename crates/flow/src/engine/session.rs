@@ -224,7 +224,7 @@ fn silently<T>(emit: &mut Emit<'_>, work: impl FnOnce(&mut Emit<'_>) -> T) -> T 
         ports: emit.ports,
         every_packet: false,
         video_packets: false,
-        hellos: emit.hellos,
+        said: emit.said,
         messages: &mut |_, _, _, _| {},
         anomalies: &mut |_, _, _| {},
     })

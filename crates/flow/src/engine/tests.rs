@@ -113,6 +113,26 @@ fn tcp_flows_end_after_half_an_hour_of_silence() {
 }
 
 #[test]
+fn heads_are_as_long_as_asked_for() {
+    let text = b"\0abcdefghijklmnopqrstuvwxyz";
+    let (s, a) = (Tcp::SYN, Tcp::ACK);
+    let stream = [
+        tcp(0, true, s, 99, 0, b""),
+        tcp(1, true, a, 100, 1, &text[..10]),
+        tcp(2, true, a, 100, 1, &text[..10]),
+        tcp(3, true, a, 110, 1, &text[10..]),
+        tcp(4, false, a, 1, 127, b"\0later"),
+        tcp(5, false, a, 7, 127, b" and not a head"),
+    ];
+    for head_bytes in [1, 10, 15, 16, 17, 20, 100] {
+        let config = Config { head_bytes, ..Config::default() };
+        let [up, down] = &run(&config, &stream).flows[0].heads;
+        assert_eq!(up[..], text[..head_bytes.min(text.len())], "{head_bytes}");
+        assert_eq!(down[..], b"\0later"[..head_bytes.min(6)], "{head_bytes}");
+    }
+}
+
+#[test]
 fn a_connection_with_its_stray_packets_is_one_flow() {
     let (s, a, f) = (Tcp::SYN, Tcp::ACK, Tcp::FIN);
     let connection = [

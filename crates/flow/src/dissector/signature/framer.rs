@@ -110,7 +110,7 @@ impl Framer {
             return;
         }
         if !counted {
-            out.facts.signature.get_or_insert_with(|| Arc::clone(&self.layout.signature().id));
+            out.facts.signature.get_or_insert_with(|| self.layout.name().clone());
             for held in std::mem::take(&mut self.held) {
                 self.tell(held.at, held.direction, &held.message, out);
             }

@@ -2,6 +2,7 @@
 
 use crate::dissector::{Match, Probe};
 use crate::model::Transport;
+use crate::said::SharedText;
 use crate::signature::{Field, FieldKind, Signature, number};
 
 /// Longest header of a layout, bytes.
@@ -25,6 +26,7 @@ pub struct SignatureError {
 #[derive(Debug)]
 pub(super) struct Layout {
     signature: Signature,
+    name: SharedText,
     header_len: usize,
     anchor: usize,
 }
@@ -61,13 +63,21 @@ fn holds(field: &Field, bytes: &[u8]) -> bool {
 impl Layout {
     pub(super) fn new(signature: Signature) -> Result<Self, SignatureError> {
         match check(&signature) {
-            Ok((header_len, anchor)) => Ok(Layout { signature, header_len, anchor }),
+            Ok((header_len, anchor)) => {
+                let name = SharedText::from(&*signature.id);
+                Ok(Layout { signature, name, header_len, anchor })
+            }
             Err(reason) => Err(SignatureError { id: signature.id.to_string(), reason }),
         }
     }
 
     pub(super) fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    /// Its id, as flows keep it.
+    pub(super) fn name(&self) -> &SharedText {
+        &self.name
     }
 
     pub(super) fn header_len(&self) -> usize {
