@@ -43,6 +43,8 @@ def tools(args, capture, scratch):
     found = [
         Tool("ottoscope", "flows, names, messages, tables, labels; one worker",
              [*run, "1", "--no-report"], None),
+        Tool("ottoscope-core", "the same on one core: what two workers are held against",
+             ["taskset", "-c", "0", *run, "1", "--no-report"], None),
         Tool("ottoscope-2", "the same with two workers", [*run, "2", "--no-report"], None),
         Tool("ottoscope-flows", "flows by counters, TCP states, round trips; nothing written",
              [*run, "1", "--flows-only"], r"FLOWS=(\d+)"),
