@@ -117,14 +117,14 @@ pub(crate) struct Sampled {
 
 /// What lives only while the flow is being read.
 pub(crate) struct Live {
-    /// TCP only.
-    pub(crate) streams: [Stream; 2],
+    /// Where its streams by direction are: TCP only.
+    pub(crate) streams: Option<Place>,
     pub(crate) reader: Reader,
     /// A catalogue signature that media packets matched: media protocols are shared by many
     /// apps, whose own marks in them tell whose call it is.
     pub(crate) beside: Option<Box<dyn Dissector>>,
     /// Bytes that its streams hold.
-    pub(crate) held: usize,
+    pub(crate) held: u32,
     /// Protocols whose dissectors gave up, bit by index: not asked again.
     pub(crate) refused: u32,
     /// Payload packets looked at.
@@ -134,7 +134,7 @@ pub(crate) struct Live {
 impl Default for Live {
     fn default() -> Self {
         Live {
-            streams: Default::default(),
+            streams: None,
             reader: Reader::Probing([0; 2]),
             beside: None,
             held: 0,
@@ -146,9 +146,10 @@ impl Default for Live {
 
 impl Live {
     /// As [`Handshake::touch`], and of the bytes that its streams hold.
-    pub(crate) fn touch(&self) -> u64 {
-        let held = self.streams.iter().map(|stream| stream.unused().first().copied().unwrap_or(0));
-        held.fold(u64::from(self.looked) ^ self.held as u64, |sum, byte| sum ^ u64::from(byte))
+    pub(crate) fn touch(&self, streams: &Slab<[Stream; 2]>) -> u64 {
+        let streams = self.streams.iter().flat_map(|&place| &streams[place]);
+        let held = streams.map(|stream| stream.unused().first().copied().unwrap_or(0));
+        held.fold(u64::from(self.looked ^ self.held), |sum, byte| sum ^ u64::from(byte))
     }
 }
 
@@ -250,11 +251,21 @@ pub(crate) struct Cold {
     pub(crate) sampled: Slab<Sampled>,
     pub(crate) handshakes: Slab<Handshake>,
     pub(crate) lives: Slab<Live>,
+    pub(crate) streams: Slab<[Stream; 2]>,
     pub(crate) fingerprints: Fingerprints,
     pub(crate) said: Said,
 }
 
 impl Cold {
+    /// Takes out what lived while a flow was being read. Its streams end here.
+    pub(crate) fn let_go(&mut self, live: Place) -> Live {
+        let live = self.lives.remove(live);
+        if let Some(streams) = live.streams {
+            self.streams.remove(streams);
+        }
+        live
+    }
+
     /// Bytes of what flows hold beside their entries, about: names are some dozen bytes, and a
     /// reader is mostly a TLS handshake.
     pub(crate) fn bytes(&self) -> usize {
@@ -265,6 +276,7 @@ impl Cold {
             + self.facts.bytes(64)
             + self.handshakes.bytes(0)
             + self.lives.bytes(112)
+            + self.streams.bytes(0)
     }
 }
 

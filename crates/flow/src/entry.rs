@@ -225,7 +225,7 @@ impl Entry {
     /// The same of what lies beside it and is needed when it goes.
     pub(crate) fn touch_beside(&self, cold: &Cold) -> u64 {
         let handshake = self.handshake.map_or(0, |place| cold.handshakes[place].touch());
-        let live = self.live.map_or(0, |place| cold.lives[place].touch());
+        let live = self.live.map_or(0, |place| cold.lives[place].touch(&cold.streams));
         let detail = self.detail.map(|place| &cold.details[place]);
         let facts = detail.and_then(|detail| detail.facts).map(|place| cold.facts[place].touch());
         handshake ^ live ^ detail.map_or(0, Detail::touch) ^ facts.unwrap_or(0)

@@ -19,6 +19,7 @@ use crate::time::Timestamp;
 /// What reading needs beside an [`Emit`].
 struct Readers<'a> {
     lives: &'a mut Slab<Live>,
+    streams: &'a mut Slab<[Stream; 2]>,
     signatures: &'a SignatureSet,
 }
 
@@ -26,8 +27,8 @@ impl<S: Sink> Engine<S> {
     /// Lets the dissector say its last words.
     pub(super) fn close(&mut self, slot: u32) -> Result<(), S::Error> {
         let Some(place) = self.entries[slot as usize].live.take() else { return Ok(()) };
-        let live = self.cold.lives.remove(place);
-        self.buffered -= live.held;
+        let live = self.cold.let_go(place);
+        self.buffered -= live.held as usize;
         self.last_words(slot, live, self.entries[slot as usize].last)
     }
 
@@ -53,6 +54,7 @@ impl<S: Sink> Engine<S> {
         let ports = self.entries[slot as usize].ports();
         let (keep, result) = self.with_emit(slot, |emit, readers| {
             let Live { streams, reader, refused, beside, looked, .. } = &mut readers.lives[place];
+            let streams = streams.map(|streams| &mut readers.streams[streams]);
             let mut session = Session {
                 reader,
                 refused,
@@ -64,25 +66,27 @@ impl<S: Sink> Engine<S> {
                 at,
                 emit,
             };
-            if packet.ip_protocol == 6 {
-                session.segment(streams, direction, packet, limit)
-            } else {
-                session.datagram(direction, packet)
+            match streams {
+                Some(streams) => session.segment(streams, direction, packet, limit),
+                None => session.datagram(direction, packet),
             }
         });
         let entry = &mut self.entries[slot as usize];
         if keep {
             let live = &mut self.cold.lives[place];
-            let held = live.streams[0].held() + live.streams[1].held();
-            self.buffered = self.buffered + held - live.held;
-            live.held = held;
-            entry.set_hole(live.streams.iter().any(Stream::has_hole));
+            if let Some(streams) = live.streams.map(|streams| &self.cold.streams[streams]) {
+                let held = streams[0].held() + streams[1].held();
+                let held = u32::try_from(held).unwrap_or(u32::MAX);
+                self.buffered = self.buffered + held as usize - live.held as usize;
+                live.held = held;
+                entry.set_hole(streams.iter().any(Stream::has_hole));
+            }
             return result;
         }
         entry.live = None;
         entry.decide();
-        let live = self.cold.lives.remove(place);
-        self.buffered -= live.held;
+        let live = self.cold.let_go(place);
+        self.buffered -= live.held as usize;
         result.and(self.last_words(slot, live, at))
     }
 
@@ -91,9 +95,13 @@ impl<S: Sink> Engine<S> {
         let place = self.cold.lives.add();
         let entry = &mut self.entries[slot as usize];
         entry.live = Some(place);
-        for d in 0..2 {
-            if let Some(syn) = entry.syn_of(d, &self.cold) {
-                self.cold.lives[place].streams[d].start(syn.wrapping_add(1));
+        if entry.transport() == Transport::Tcp {
+            let syns = [entry.syn_of(0, &self.cold), entry.syn_of(1, &self.cold)];
+            let streams = self.cold.streams.own(&mut self.cold.lives[place].streams);
+            for (stream, syn) in streams.iter_mut().zip(syns) {
+                if let Some(syn) = syn {
+                    stream.start(syn.wrapping_add(1));
+                }
             }
         }
         place
@@ -107,7 +115,8 @@ impl<S: Sink> Engine<S> {
     ) -> (T, Result<(), S::Error>) {
         let Engine { config, sink, entries, scratch, summary, capture, cold, signatures, .. } =
             self;
-        let Cold { wide, details, facts: known, handshakes, carried, said, lives, .. } = cold;
+        let Cold { wide, details, facts: known, handshakes, carried, said, lives, streams, .. } =
+            cold;
         let entry = &mut entries[slot as usize];
         let told = entry.detail.and_then(|detail| details[detail].facts);
         let mut nothing = Facts::default();
@@ -160,7 +169,7 @@ impl<S: Sink> Engine<S> {
             messages: &mut messages,
             anomalies: &mut anomalies,
         };
-        let done = work(&mut emit, Readers { lives, signatures });
+        let done = work(&mut emit, Readers { lives, streams, signatures });
         let failed = state.into_inner().2;
         if !nothing.are_none() {
             let place = details.own(&mut entry.detail).facts.get_or_insert_with(|| known.add());
