@@ -163,6 +163,18 @@ impl Study {
         self.config.shares(self.workers)
     }
 
+    /// How many workers share its memory.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// Shares memory out between as many workers as it is enough for, but at most so many.
+    pub fn share_out_up_to(&mut self, workers: usize) {
+        let total = self.config.memory.total.0;
+        let enough = |workers: &usize| total == 0 || total >= least_memory(*workers);
+        self.workers = (1..=workers).rev().find(enough).unwrap_or(1);
+    }
+
     /// Shares memory out between so many workers; `memory` stands for `memory.total` in what
     /// this program does from now on, without being written to `study.toml`.
     ///
