@@ -13,7 +13,7 @@ use std::thread;
 use ottoscope_catalog::{AllNames, Client, Heard, LabelerConfig, NameLearned};
 
 use super::predicted::{PredictionView, PredictionViewRow, Predictions};
-use super::views::{Dealt, DnsView, DnsViewRow};
+use super::views::{Dealt, DnsView, DnsViewColumns, DnsViewRow, Role};
 use crate::error::{Result, StoreError};
 use crate::merge::Merged;
 use crate::pseudonym::address_key;
@@ -39,8 +39,14 @@ pub(super) struct Chunk<T: Dealt> {
     flows: Batches<T>,
     answers: Batches<DnsView>,
     predictions: Batches<PredictionView>,
-    heard: Vec<Arc<Heard>>,
+    asked: Vec<Asked>,
     events: Vec<Event>,
+}
+
+/// What anyone had resolved to the server of a flow that may ask for it.
+struct Asked {
+    server: IpAddr,
+    heard: Option<Arc<Heard>>,
 }
 
 /// One row, by where it lies in the chunk.
@@ -48,8 +54,8 @@ struct Event {
     key: u64,
     batch: u32,
     row: u32,
-    /// Place in `heard`, plus 1.
-    heard: u32,
+    /// Place in `asked`, plus 1.
+    asked: u32,
     /// Batch and row of its prediction, the former plus 1.
     predicted: (u32, u32),
     worker: u16,
@@ -58,8 +64,8 @@ struct Event {
 
 /// What a worker gets.
 pub(super) enum Item<'a, T: Dealt> {
-    /// A name that was asked for or resolved.
-    Answer(DnsViewRow<'a>),
+    /// A row of `dns`.
+    Answer(&'a DnsViewColumns, usize),
     /// A flow.
     Flow(Flow<'a, T>),
 }
@@ -72,6 +78,8 @@ pub(super) struct Flow<'a, T: Dealt> {
     pub(super) columns: &'a T::Columns,
     /// Its row there.
     pub(super) at: usize,
+    /// Its server, if that is known already.
+    pub(super) server: Option<IpAddr>,
     /// What anyone had resolved to its server, if it may ask for that.
     pub(super) heard: Option<&'a Heard>,
     /// What a model said of it.
@@ -84,15 +92,22 @@ impl<T: Dealt> Chunk<T> {
         self.events.iter().filter(move |event| event.worker == worker).map(|event| {
             let at = event.row as usize;
             if event.is_answer {
-                return Item::Answer(self.answers.held[event.batch as usize].get(at));
+                return Item::Answer(self.answers.held[event.batch as usize].columns(), at);
             }
-            let heard = event.heard.checked_sub(1).map(|i| &*self.heard[i as usize]);
+            let asked = event.asked.checked_sub(1).map(|i| &self.asked[i as usize]);
             let (batch, row) = event.predicted;
             let predicted = batch
                 .checked_sub(1)
                 .map(|batch| self.predictions.held[batch as usize].get(row as usize));
             let columns = self.flows.held[event.batch as usize].columns();
-            Item::Flow(Flow { key: event.key, columns, at, heard, predicted })
+            Item::Flow(Flow {
+                key: event.key,
+                columns,
+                at,
+                server: asked.map(|asked| asked.server),
+                heard: asked.and_then(|asked| asked.heard.as_deref()),
+                predicted,
+            })
         })
     }
 }
@@ -221,18 +236,20 @@ impl<T: Dealt> Dealer<T> {
 
     fn answer(&mut self) -> Result<()> {
         let Some((answers, names)) = &mut self.answers else { return Ok(()) };
-        if let Some(row) = answers.row()
-            && let Some((batch, at)) = self.chunk.answers.hold(answers)
+        if let Some((_, rows, i)) = answers.current()
+            && let Some((batch, row)) = self.chunk.answers.hold(answers)
         {
-            resolution(&row, |answer| names.learn(answer));
-            let key = Client::of(row.client).key();
+            if DnsView::role(rows.columns(), i) == Role::Address {
+                resolution(&rows.get(i), |answer| names.learn(answer));
+            }
+            let key = Client::of(DnsView::client(rows.columns(), i)).key();
             let worker = worker(key, self.workers);
-            let (heard, predicted) = (0, (0, 0));
+            let (asked, predicted) = (0, (0, 0));
             self.chunk.events.push(Event {
                 key,
                 batch,
-                row: at,
-                heard,
+                row,
+                asked,
                 predicted,
                 worker,
                 is_answer: true,
@@ -249,13 +266,14 @@ impl<T: Dealt> Dealer<T> {
             let columns = rows.columns();
             let key = Client::of(T::client(columns, i)).key();
             let (first, flow) = T::place(columns, i);
-            let mut heard = 0;
+            let mut asked = 0;
             if let Some((_, names)) = &self.answers
                 && let Some(server) = T::asks(columns, i)
-                && let Some(found) = names.of(server_key(server), first)
             {
-                chunk.heard.push(Arc::clone(found));
-                heard = chunk.heard.len() as u32;
+                let server = server_key(server);
+                let heard = names.of(server, first).map(Arc::clone);
+                chunk.asked.push(Asked { server, heard });
+                asked = chunk.asked.len() as u32;
             }
             let mut predicted = (0, 0);
             if let Some(predictions) = &mut self.predictions
@@ -269,7 +287,7 @@ impl<T: Dealt> Dealer<T> {
                 key,
                 batch,
                 row,
-                heard,
+                asked,
                 predicted,
                 worker,
                 is_answer: false,
@@ -286,7 +304,7 @@ impl<T: Dealt> Chunk<T> {
             flows: Batches::new(),
             answers: Batches::new(),
             predictions: Batches::new(),
-            heard: Vec::new(),
+            asked: Vec::new(),
             events: Vec::with_capacity(CHUNK),
         }
     }
@@ -297,12 +315,9 @@ fn worker(key: u64, workers: u16) -> u16 {
     ((u128::from(key) * u128::from(workers)) >> 64) as u16
 }
 
-/// Calls `take` with what an answer resolved, if it resolved anything.
+/// Calls `take` with what an address in an answer resolved, if it is whole.
 pub(super) fn resolution(row: &DnsViewRow<'_>, take: impl FnOnce(&NameLearned<'_>)) {
     let (Some(name), Some(answer), Some(ttl)) = (row.name, row.answer, row.ttl) else { return };
-    if row.kind != "response" || !matches!(row.answer_type, Some("A" | "AAAA")) {
-        return;
-    }
     let Some(address) = address_key(answer) else { return };
     let mut names = [name; 17];
     let mut count = 1;

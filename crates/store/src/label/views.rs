@@ -192,3 +192,33 @@ table! {
         ttl: Option<u32>,
     }
 }
+
+/// What a row of `dns` is to the labeler.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A name was asked for.
+    Query,
+    /// A name led to an address.
+    Address,
+    /// Neither.
+    Other,
+}
+
+impl DnsView {
+    /// What the row `i` is, by as few columns as possible.
+    pub(super) fn role(columns: &DnsViewColumns, i: usize) -> Role {
+        match Text::get(&columns.kind, i) {
+            "query" => Role::Query,
+            "response" => match <Option<Text>>::get(&columns.answer_type, i) {
+                Some("A" | "AAAA") => Role::Address,
+                _ => Role::Other,
+            },
+            _ => Role::Other,
+        }
+    }
+
+    /// Whose the row `i` is.
+    pub(super) fn client(columns: &DnsViewColumns, i: usize) -> &str {
+        Text::get(&columns.client, i)
+    }
+}

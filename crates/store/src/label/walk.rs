@@ -10,7 +10,7 @@ use ottoscope_flow::{FlowId, Timestamp, Transport};
 
 use super::deal::{Chunk, Item, resolution, server_key};
 use super::predicted::PredictionViewRow;
-use super::views::{DnsViewRow, FlowView, FlowViewRow, PlaceViewRow};
+use super::views::{DnsView, DnsViewRow, FlowView, FlowViewRow, PlaceViewRow, Role};
 use crate::error::Result;
 use crate::table::Table;
 
@@ -67,10 +67,17 @@ impl Walker {
         let Walker { worker, labeler, resolving, index } = self;
         for item in chunk.of(*worker) {
             let dealt = match item {
-                Item::Answer(row) => {
-                    resolving.end_before(row.at, &mut |w| w.judge(labeler, &mut each))?;
-                    resolution(&row, |answer| labeler.own_name_learned(answer));
-                    resolving.asked(&row);
+                Item::Answer(columns, at) => {
+                    let now = DnsView::place(columns, at).0;
+                    resolving.end_before(now, &mut |w| w.judge(labeler, &mut each))?;
+                    let row = || DnsView::row(columns, at);
+                    match DnsView::role(columns, at) {
+                        Role::Query => resolving.asked(&row()),
+                        Role::Address => {
+                            resolution(&row(), |answer| labeler.own_name_learned(answer));
+                        }
+                        Role::Other => {}
+                    }
                     continue;
                 }
                 Item::Flow(dealt) => dealt,
@@ -83,7 +90,7 @@ impl Walker {
                     }
                 }
                 None => {
-                    let flow = FlowEvidence { heard: dealt.heard, ..evidence(&row) };
+                    let flow = FlowEvidence { heard: dealt.heard, ..evidence(&row, dealt.server) };
                     each(labeler, &Judged { index: *index, flow, predicted: dealt.predicted })?;
                 }
             }
@@ -124,7 +131,7 @@ fn transport(name: &str) -> Transport {
 }
 
 /// What the labeler is told of a row.
-pub(super) fn evidence<'a>(row: &FlowViewRow<'a>) -> FlowEvidence<'a> {
+fn evidence<'a>(row: &FlowViewRow<'a>, server: Option<IpAddr>) -> FlowEvidence<'a> {
     FlowEvidence {
         client_port: row.client_port,
         protocol: row.protocol.unwrap_or_default(),
@@ -137,7 +144,7 @@ pub(super) fn evidence<'a>(row: &FlowViewRow<'a>) -> FlowEvidence<'a> {
             FlowId(row.flow),
             (row.first, row.last),
             row.client,
-            (server_key(row.server), row.server_port),
+            (server.unwrap_or_else(|| server_key(row.server)), row.server_port),
             transport(row.transport),
         )
     }
@@ -193,9 +200,6 @@ impl Resolving {
 
     fn asked(&mut self, row: &DnsViewRow<'_>) {
         let Some(name) = row.name else { return };
-        if row.kind != "query" {
-            return;
-        }
         let names = match self.waiting.get_mut(&row.flow) {
             Some(waiting) => &mut waiting.queried,
             None => {
