@@ -254,6 +254,17 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_shared_between_as_many_as_it_is_enough_for() {
+        let dir = tempfile::tempdir().unwrap();
+        for (total, expected) in [("0", 8), ("200MiB", 2), ("1GiB", 8), ("1MiB", 1)] {
+            let root = dir.path().join(total);
+            let mut study = Study::create(&root, &[("memory.total", total)]).unwrap();
+            study.share_out_up_to(8);
+            assert_eq!(study.workers(), expected, "{total}");
+        }
+    }
+
+    #[test]
     fn a_file_is_not_a_study() {
         let file = tempfile::NamedTempFile::new().unwrap();
         assert!(matches!(Study::open(file.path()), Err(StoreError::NotAStudy(_))));
