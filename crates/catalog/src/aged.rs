@@ -26,6 +26,13 @@ impl<K: Copy + Eq + Hash, V: Default> Aged<K, V> {
         self.map.get(key).map(|(_, value)| value)
     }
 
+    /// The value of a key unless it was too old by `at`: whether another key was touched since,
+    /// which would have removed it, changes nothing.
+    pub(crate) fn get_at(&self, at: Timestamp, key: &K) -> Option<&V> {
+        let fresh = self.map.get(key).filter(|(fresh, _)| (at - *fresh).0 <= self.keep.0);
+        fresh.map(|(_, value)| value)
+    }
+
     /// The value of a key, made if missing and counted as fresh from `at`.
     pub(crate) fn touch(&mut self, at: Timestamp, key: K) -> &mut V {
         self.expire(at);
@@ -70,6 +77,7 @@ mod tests {
         *map.touch(at(3), 1) = 11;
         *map.touch(at(4), 3) = 30;
         assert_eq!((map.get(&1), map.get(&2), map.get(&3)), (Some(&11), None, Some(&30)));
+        assert_eq!((map.get_at(at(103), &1), map.get_at(at(104), &1)), (Some(&11), None));
         map.touch(at(103), 4);
         assert_eq!((map.get(&1), map.get(&3)), (None, Some(&30)));
         assert_eq!(map.len(), 2);

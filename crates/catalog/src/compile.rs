@@ -311,6 +311,8 @@ impl Catalog {
     pub fn lookup_certificate(&self, name: &str, at: Timestamp) -> Option<&NameRule> {
         let plain = name.strip_prefix("*.");
         self.certificates.lookup(plain.unwrap_or(name), Some(at)).or_else(|| match plain {
+            // No name below has another tail.
+            Some(domain) if has_two_lower_labels(domain) && !self.names.may_know(domain) => None,
             // A wildcard speaks of all names below, so only a rule for all of them answers.
             Some(domain) => self.names.lookup(&format!("{WILDCARD}.{domain}"), Some(at)),
             None => self.names.lookup(name, Some(at)),
@@ -608,4 +610,9 @@ fn replace<T, K: PartialEq>(old: &mut Vec<T>, new: Vec<T>, key: impl Fn(&T) -> K
 /// Where an entry can't be written as TOML, which no loaded entry is.
 pub fn to_toml(file: &File) -> Result<String, toml::ser::Error> {
     toml::to_string_pretty(file)
+}
+
+/// Whether a name in lower case has a dot that is not its last byte.
+fn has_two_lower_labels(name: &str) -> bool {
+    !name.ends_with('.') && name.contains('.') && !name.bytes().any(|b| b.is_ascii_uppercase())
 }

@@ -1,14 +1,13 @@
 //! Which names lead to an address, as HTTPTag keeps it (the Vivisecting WhatsApp paper, 1): when
 //! a user resolves a name, (user, address) belongs to it from the answer until the TTL ends.
 
-use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
 use ottoscope_flow::{Span, Timestamp};
 
 use crate::aged::Aged;
+use crate::evidence::Client;
 
 /// Most names kept per user and address, and per address over all users.
 const NAMES_PER_ADDRESS: usize = 8;
@@ -49,66 +48,123 @@ pub(crate) struct Resolved {
     pub(crate) over_http: bool,
 }
 
-/// Names by user and address, and by address.
-#[derive(Debug)]
-pub(crate) struct DnsMap {
-    by_user: Aged<(u64, IpAddr), Vec<Resolved>>,
-    by_address: Aged<IpAddr, Vec<Resolved>>,
-    grace: Span,
-}
-
-impl DnsMap {
-    pub(crate) fn new(capacity: usize, grace: Span, keep: Span) -> Self {
-        DnsMap { by_user: Aged::new(capacity, keep), by_address: Aged::new(capacity, keep), grace }
-    }
-
-    pub(crate) fn learn(&mut self, answer: &NameLearned<'_>) {
-        let Some((&asked, aliases)) = answer.names.split_first() else { return };
+impl Resolved {
+    fn of(answer: &NameLearned<'_>) -> Option<Self> {
+        let (&asked, aliases) = answer.names.split_first()?;
         let asked: Arc<str> = asked.into();
         let aliases: Arc<str> =
             if aliases.is_empty() { "".into() } else { aliases.join(",").into() };
-        let client = client_key(answer.client);
-        let new = Resolved {
+        Some(Resolved {
             asked,
             aliases,
             learned: answer.at,
             last: answer.at,
             expires: answer.at + Span::from_seconds(i64::from(answer.ttl)),
             over_http: answer.over_http,
-        };
+        })
+    }
+}
+
+/// A user, or nobody, with an address: as a key.
+pub(crate) type Key = [u64; 3];
+
+pub(crate) fn key(user: u64, address: IpAddr) -> Key {
+    match address {
+        IpAddr::V4(a) => [user, u64::from(u32::from(a)), 1],
+        // The bits of a hash tell versions apart as well as another word would.
+        IpAddr::V6(a) => [!user, (a.to_bits() >> 64) as u64, a.to_bits() as u64],
+    }
+}
+
+/// Names by user and address.
+#[derive(Debug)]
+pub(crate) struct OwnNames {
+    held: Aged<Key, Vec<Resolved>>,
+    grace: Span,
+}
+
+impl OwnNames {
+    pub(crate) fn new(capacity: usize, grace: Span, keep: Span) -> Self {
+        OwnNames { held: Aged::new(capacity, keep), grace }
+    }
+
+    pub(crate) fn learn(&mut self, answer: &NameLearned<'_>) {
+        let Some(new) = Resolved::of(answer) else { return };
+        let user = Client::of(answer.client).key();
         for &address in answer.addresses.iter().take(ADDRESSES_PER_ANSWER) {
-            let grace = self.grace;
-            add(self.by_user.touch(answer.at, (client, address)), &new, grace);
-            add(self.by_address.touch(answer.at, address), &new, grace);
+            add(self.held.touch(answer.at, key(user, address)), &new, self.grace);
         }
     }
 
     /// Names that the user had resolved to the address and that held at the time, newest first.
-    pub(crate) fn of_user(&self, client: &str, address: IpAddr, at: Timestamp) -> Vec<&Resolved> {
-        let found = self.by_user.get(&(client_key(client), address));
-        self.holding(found.map_or(&[], Vec::as_slice), at)
-    }
-
-    /// The same over all users.
-    pub(crate) fn of_anyone(&self, address: IpAddr, at: Timestamp) -> Vec<&Resolved> {
-        let found = self.by_address.get(&address);
-        self.holding(found.map_or(&[], Vec::as_slice), at)
-    }
-
-    fn holding<'a>(&self, all: &'a [Resolved], at: Timestamp) -> Vec<&'a Resolved> {
-        let mut found: Vec<&Resolved> =
-            all.iter().filter(|r| r.learned <= at && at <= r.expires + self.grace).collect();
-        // Of what had been answered by then, the latest first; ties by name, so that two answers
-        // in one packet give one order.
-        found.sort_by(|a, b| {
-            b.last.min(at).cmp(&a.last.min(at)).then_with(|| a.asked.cmp(&b.asked))
-        });
-        found
+    pub(crate) fn holding(
+        &self,
+        client: Client<'_>,
+        address: IpAddr,
+        at: Timestamp,
+    ) -> Vec<&Resolved> {
+        let found = self.held.get_at(at, &key(client.key(), address));
+        found.map_or_else(Vec::new, |all| holding(all, at, self.grace))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.by_user.len()
+        self.held.len()
     }
+}
+
+/// Names by address, whoever resolved them. A labeler has its own; where several share the users
+/// of one study, their caller keeps one for all and says with each flow what it holds.
+#[derive(Debug)]
+pub struct AllNames {
+    held: Aged<Key, Arc<Heard>>,
+    grace: Span,
+}
+
+/// What anyone had resolved to an address at some time.
+#[derive(Debug, Clone, Default)]
+pub struct Heard(Vec<Resolved>);
+
+impl AllNames {
+    /// At most `capacity` addresses; names count until `grace` after their TTL, and an address is
+    /// forgotten when it was not answered for `keep`.
+    pub fn new(capacity: usize, grace: Span, keep: Span) -> Self {
+        AllNames { held: Aged::new(capacity, keep), grace }
+    }
+
+    /// Takes an answer that resolved a name.
+    pub fn learn(&mut self, answer: &NameLearned<'_>) {
+        let Some(new) = Resolved::of(answer) else { return };
+        for &address in answer.addresses.iter().take(ADDRESSES_PER_ANSWER) {
+            let heard = Arc::make_mut(self.held.touch(answer.at, key(0, address)));
+            add(&mut heard.0, &new, self.grace);
+        }
+    }
+
+    /// What leads to an address now; what is learnt afterwards does not change it. A flow from
+    /// `at` must be asked about before later answers are learnt.
+    pub fn of(&self, address: IpAddr, at: Timestamp) -> Option<&Arc<Heard>> {
+        self.held.get_at(at, &key(0, address))
+    }
+}
+
+impl Heard {
+    /// Names that held at the time, newest first.
+    pub(crate) fn holding(&self, at: Timestamp, grace: Span) -> Vec<&Resolved> {
+        holding(&self.0, at, grace)
+    }
+}
+
+fn holding(all: &[Resolved], at: Timestamp, grace: Span) -> Vec<&Resolved> {
+    let mut found: Vec<&Resolved> =
+        all.iter().filter(|r| r.learned <= at && at <= r.expires + grace).collect();
+    // Of what had been answered by then, the latest first; ties by name, so that two answers in
+    // one packet give one order.
+    if found.len() > 1 {
+        found.sort_by(|a, b| {
+            b.last.min(at).cmp(&a.last.min(at)).then_with(|| a.asked.cmp(&b.asked))
+        });
+    }
+    found
 }
 
 /// Prolongs the name's time where it is unbroken, else adds another; the oldest goes when there
@@ -134,14 +190,6 @@ fn add(all: &mut Vec<Resolved>, new: &Resolved, grace: Span) {
     all.push(new.clone());
 }
 
-/// Users are told apart by 64 bits of a hash of their name, so that a million of them cost eight
-/// bytes each and not a text (chance that any two of a million collide: 3e-8).
-pub(crate) fn client_key(client: &str) -> u64 {
-    let mut hasher = FixedState::with_seed(0x6f74_746f).build_hasher();
-    hasher.write(client.as_bytes());
-    hasher.finish()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,11 +210,11 @@ mod tests {
     #[test]
     fn a_name_holds_from_its_answer_until_ttl_and_grace_end() {
         let address: IpAddr = "192.0.2.1".parse().unwrap();
-        let mut map = DnsMap::new(100, Span::from_seconds(30), Span::from_seconds(1000));
+        let mut map = OwnNames::new(100, Span::from_seconds(30), Span::from_seconds(1000));
         map.learn(&learned(100, "u", &["a.example", "b.example"], &[address]));
-        let check = |map: &DnsMap, client: &str, time: i64, expected: &[&str]| {
-            let names: Vec<&str> =
-                map.of_user(client, address, at(time)).iter().map(|r| &*r.asked).collect();
+        let check = |map: &OwnNames, client: &str, time: i64, expected: &[&str]| {
+            let found = map.holding(Client::of(client), address, at(time));
+            let names: Vec<&str> = found.iter().map(|r| &*r.asked).collect();
             assert_eq!(names, expected, "{client} {time}");
         };
         check(&map, "u", 99, &[]);
@@ -174,8 +222,7 @@ mod tests {
         check(&map, "u", 190, &["a.example"]);
         check(&map, "u", 191, &[]);
         check(&map, "v", 120, &[]);
-        assert_eq!(&*map.of_user("u", address, at(120))[0].aliases, "b.example");
-        assert_eq!(map.of_anyone(address, at(120)).len(), 1);
+        assert_eq!(&*map.holding(Client::of("u"), address, at(120))[0].aliases, "b.example");
 
         map.learn(&learned(150, "u", &["c.example"], &[address]));
         check(&map, "u", 149, &["a.example"]);
@@ -192,15 +239,30 @@ mod tests {
     }
 
     #[test]
+    fn what_was_heard_stays_as_it_was_heard() {
+        let (grace, keep) = (Span::from_seconds(30), Span::from_seconds(1000));
+        let addresses: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "::c000:201".parse().unwrap()];
+        let mut all = AllNames::new(100, grace, keep);
+        all.learn(&learned(100, "u", &["a.example"], &addresses[..1]));
+        let heard = Arc::clone(all.of(addresses[0], at(110)).unwrap());
+        all.learn(&learned(120, "v", &["b.example"], &addresses[..1]));
+        let names = |heard: &Heard| heard.holding(at(125), grace).len();
+        assert_eq!((names(&heard), names(all.of(addresses[0], at(125)).unwrap())), (1, 2));
+        assert!(all.of(addresses[1], at(125)).is_none());
+        assert!(all.of(addresses[0], at(1121)).is_none(), "not answered for too long");
+    }
+
+    #[test]
     fn names_per_address_are_bounded() {
         let address: IpAddr = "192.0.2.1".parse().unwrap();
-        let mut map = DnsMap::new(10, Span::from_seconds(30), Span::from_seconds(1000));
+        let mut map = OwnNames::new(10, Span::from_seconds(30), Span::from_seconds(1000));
         for i in 0..100 {
             let name = format!("n{i}.example");
             map.learn(&learned(i, "u", &[&name], &[address]));
         }
-        assert_eq!(map.of_user("u", address, at(99)).len(), NAMES_PER_ADDRESS);
-        assert_eq!(&*map.of_user("u", address, at(99))[0].asked, "n99.example");
+        let held = map.holding(Client::of("u"), address, at(99));
+        assert_eq!(held.len(), NAMES_PER_ADDRESS);
+        assert_eq!(&*held[0].asked, "n99.example");
         map.learn(&NameLearned { names: &[], ..learned(1, "u", &[], &[address]) });
     }
 }

@@ -1,9 +1,13 @@
 //! What the labeler is told of a flow, and what it answers.
 
+use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use ottoscope_flow::{FlowId, Timestamp, Transport};
+
+use crate::dns_map::Heard;
 
 /// What a label rests on, in order of trust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -184,6 +188,35 @@ impl<'a> Names<'a> {
     }
 }
 
+/// A user: an address or its pseudonym.
+///
+/// Users are told apart by 64 bits of a hash of their name, so that a million of them cost eight
+/// bytes each and not a text (chance that any two of a million collide: 3e-8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client<'a> {
+    name: &'a str,
+    key: u64,
+}
+
+impl<'a> Client<'a> {
+    /// The user of this name.
+    pub fn of(name: &'a str) -> Self {
+        let mut hasher = FixedState::with_seed(0x6f74_746f).build_hasher();
+        hasher.write(name.as_bytes());
+        Client { name, key: hasher.finish() }
+    }
+
+    /// The name.
+    pub fn name(self) -> &'a str {
+        self.name
+    }
+
+    /// The same for a name in every run and on every machine.
+    pub fn key(self) -> u64 {
+        self.key
+    }
+}
+
 /// What is known of a flow. Whatever is unknown is `None`, empty or [`Names::NONE`].
 #[derive(Debug, Clone, Copy)]
 pub struct FlowEvidence<'a> {
@@ -193,8 +226,8 @@ pub struct FlowEvidence<'a> {
     pub first: Timestamp,
     /// Its last packet.
     pub last: Timestamp,
-    /// The user: an address or its pseudonym.
-    pub client: &'a str,
+    /// The user.
+    pub client: Client<'a>,
     /// The client's port; 0 where it is not known.
     pub client_port: u16,
     /// The server's address.
@@ -221,6 +254,9 @@ pub struct FlowEvidence<'a> {
     pub signature: Option<&'a str>,
     /// Names that a DNS flow asked for.
     pub queried: Names<'a>,
+    /// What anyone had resolved to the server's address, where the caller keeps that for several
+    /// labelers ([`crate::AllNames`]).
+    pub heard: Option<&'a Heard>,
 }
 
 impl<'a> FlowEvidence<'a> {
@@ -236,7 +272,7 @@ impl<'a> FlowEvidence<'a> {
             flow,
             first,
             last,
-            client,
+            client: Client::of(client),
             client_port: 0,
             server,
             server_port,
@@ -250,6 +286,7 @@ impl<'a> FlowEvidence<'a> {
             user_agent: None,
             signature: None,
             queried: Names::NONE,
+            heard: None,
         }
     }
 

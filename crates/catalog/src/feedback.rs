@@ -9,52 +9,14 @@ use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
+use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 use ottoscope_flow::{Span, Timestamp, Transport};
 
-use crate::dns_map::client_key;
 use crate::evidence::{Evidence, FlowEvidence, Label};
 
 /// Labels less sure than this teach nothing.
 const TEACHES: f32 = 0.8;
-
-/// A server and port as one user or all see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Place {
-    user: u64,
-    address: [u64; 2],
-    /// Port, transport, whether it is one user's, whether the address is of version 6.
-    tail: u64,
-}
-
-impl Place {
-    fn of(user: Option<u64>, flow: &FlowEvidence<'_>) -> Self {
-        let (address, v6) = match flow.server {
-            IpAddr::V4(a) => (u128::from(u32::from(a)), false),
-            IpAddr::V6(a) => (u128::from(a), true),
-        };
-        let transport: u16 = match flow.transport {
-            Transport::Tcp => 6,
-            Transport::Udp => 17,
-            Transport::Sctp => 132,
-            Transport::Icmp => 1,
-            Transport::Other(protocol) => u16::from(protocol) | 0x100,
-        };
-        Place {
-            user: user.unwrap_or_default(),
-            address: [(address >> 64) as u64, address as u64],
-            tail: u64::from(flow.server_port)
-                | u64::from(transport) << 16
-                | u64::from(user.is_some()) << 32
-                | u64::from(v6) << 33,
-        }
-    }
-
-    fn hash(&self) -> u64 {
-        FixedState::with_seed(7).hash_one(self)
-    }
-}
 
 /// Texts by number, each kept once; the first is empty.
 #[derive(Debug, Clone)]
@@ -76,58 +38,146 @@ impl Words {
     }
 }
 
-/// What was seen at a place.
+/// No service, or several.
+const NONE: u32 = u32::MAX;
+
+/// What was seen at a server and port, by one user or by all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Seen {
-    /// Number of the app.
-    app: u32,
-    /// Number of the service.
-    service: Option<u32>,
+    /// Which server and port, and which user: 64 bits of a hash, as of users themselves.
+    place: u64,
     first: Timestamp,
     last: Timestamp,
-    /// Flows of another app, or with names of no app, were seen there too.
-    conflict: bool,
+    /// Number of the app, and in the highest bit whether flows of another app, or with names of
+    /// no app, were seen there too.
+    app: u32,
+    /// Number of the service, or [`NONE`].
+    service: u32,
 }
 
+// Half a line of a core's cache.
+const _: () = assert!(size_of::<Seen>() == 32);
+
 impl Seen {
+    const CONFLICT: u32 = 1 << 31;
+
+    fn app(&self) -> u32 {
+        self.app & !Self::CONFLICT
+    }
+
+    fn is_conflict(&self) -> bool {
+        self.app & Self::CONFLICT != 0
+    }
+
     fn merge(&mut self, other: &Seen, words: &Words) {
-        self.conflict |= other.conflict || self.app != other.app;
+        let (mut app, others) = (self.app(), other.app());
+        let conflict = self.is_conflict() || other.is_conflict() || app != others;
         // Kept the same whatever the order; a conflict is never used.
-        if self.app != other.app && words.get(other.app) < words.get(self.app) {
-            self.app = other.app;
+        if app != others && words.get(others) < words.get(app) {
+            app = others;
         }
+        self.app = app | if conflict { Self::CONFLICT } else { 0 };
         if self.service != other.service {
-            self.service = None;
+            self.service = NONE;
         }
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
     }
 }
 
-/// Collects what labelled flows say, then labels others.
+/// What was seen at places, as many as there is room for.
 #[derive(Debug, Clone)]
-pub struct Feedback {
-    seen: HashTable<(Place, Seen)>,
-    words: Words,
-    window: Span,
+struct Places {
+    seen: HashTable<Seen>,
     capacity: usize,
     /// Places whose hash lies at or above are not kept: halved whenever there are too many, so
     /// that what is kept depends on the set of places and not on their order.
     limit: u64,
 }
 
+impl Places {
+    fn new(capacity: usize) -> Self {
+        Places { seen: HashTable::new(), capacity: capacity.max(1), limit: u64::MAX }
+    }
+
+    fn get(&self, place: u64) -> Option<&Seen> {
+        self.seen.find(place, |known| known.place == place)
+    }
+
+    fn add(&mut self, seen: Seen, words: &Words) {
+        if seen.place >= self.limit {
+            return;
+        }
+        if let Some(known) = self.seen.find_mut(seen.place, |known| known.place == seen.place) {
+            known.merge(&seen, words);
+            return;
+        }
+        self.seen.insert_unique(seen.place, seen, |known| known.place);
+        while self.seen.len() > self.capacity && self.limit > 1 {
+            self.keep_below(self.limit / 2);
+        }
+    }
+
+    fn keep_below(&mut self, limit: u64) {
+        self.limit = limit;
+        self.seen.retain(|seen| seen.place < limit);
+    }
+
+    /// Adds what another saw, whose words are others.
+    fn merge(&mut self, other: &Places, words: &mut Words, others: &Words) {
+        if other.limit < self.limit {
+            self.keep_below(other.limit);
+        }
+        for seen in &other.seen {
+            let app = words.number(others.get(seen.app())) | seen.app & Seen::CONFLICT;
+            let service = match seen.service {
+                NONE => NONE,
+                number => words.number(others.get(number)),
+            };
+            self.add(Seen { app, service, ..*seen }, words);
+        }
+    }
+}
+
+/// A server and port as a user sees them, or all users.
+fn place(user: Option<u64>, flow: &FlowEvidence<'_>) -> u64 {
+    let (address, v6) = match flow.server {
+        IpAddr::V4(a) => (u128::from(u32::from(a)), false),
+        IpAddr::V6(a) => (u128::from(a), true),
+    };
+    let transport: u16 = match flow.transport {
+        Transport::Tcp => 6,
+        Transport::Udp => 17,
+        Transport::Sctp => 132,
+        Transport::Icmp => 1,
+        Transport::Other(protocol) => u16::from(protocol) | 0x100,
+    };
+    let tail = u64::from(flow.server_port)
+        | u64::from(transport) << 16
+        | u64::from(user.is_some()) << 32
+        | u64::from(v6) << 33;
+    let words = [user.unwrap_or_default(), (address >> 64) as u64, address as u64, tail];
+    FixedState::with_seed(7).hash_one(words)
+}
+
+/// Collects what labelled flows say, then labels others.
+#[derive(Debug, Clone)]
+pub struct Feedback {
+    /// Servers as one user sees them.
+    own: Places,
+    /// Servers as all see them.
+    all: Places,
+    words: Words,
+    window: Span,
+}
+
 impl Feedback {
     /// `window`: how long before the first and after the last labelled flow at a server others
     /// are believed to be the same (addresses change hands; a day is sensible). `capacity`: most
-    /// places remembered.
+    /// servers remembered of users, and once more of all.
     pub fn new(window: Span, capacity: usize) -> Self {
-        Feedback {
-            seen: HashTable::new(),
-            words: Words(vec!["".into()]),
-            window,
-            capacity: capacity.max(1),
-            limit: u64::MAX,
-        }
+        let places = || Places::new(capacity);
+        Feedback { own: places(), all: places(), words: Words(vec!["".into()]), window }
     }
 
     /// First pass: shows a flow and its labels, none included.
@@ -144,50 +194,35 @@ impl Feedback {
             None if best.is_none() && named => 0,
             None => return,
         };
+        let conflict = app == 0 || labels.len() > 1;
         let service = teaches.and_then(|best| best.service.as_ref());
         let seen = Seen {
-            conflict: app == 0 || labels.len() > 1,
-            app,
-            service: service.map(|service| self.words.number(service)),
+            place: place(Some(flow.client.key()), flow),
             first: flow.first,
             last: flow.last,
+            app: app | if conflict { Seen::CONFLICT } else { 0 },
+            service: service.map_or(NONE, |service| self.words.number(service)),
         };
-        self.add(Place::of(Some(client_key(flow.client)), flow), seen);
-        self.add(Place::of(None, flow), seen);
+        self.own.add(seen, &self.words);
+        self.all.add(Seen { place: place(None, flow), ..seen }, &self.words);
     }
 
     /// Whether no flow taught anything.
     pub fn is_empty(&self) -> bool {
-        self.seen.is_empty()
+        self.all.seen.is_empty()
     }
 
     /// Adds what another worker collected.
     pub fn merge(&mut self, other: &Feedback) {
-        self.limit = self.limit.min(other.limit);
-        let limit = self.limit;
-        self.seen.retain(|(place, _)| place.hash() < limit);
-        for (place, seen) in &other.seen {
-            let mut here = |number: u32| self.words.number(other.words.get(number));
-            let (app, service) = (here(seen.app), seen.service.map(here));
-            self.add(*place, Seen { app, service, ..*seen });
-        }
+        self.all.merge(&other.all, &mut self.words, &other.words);
+        self.own.merge(&other.own, &mut self.words, &other.words);
     }
 
-    fn add(&mut self, place: Place, seen: Seen) {
-        let hash = place.hash();
-        if hash >= self.limit {
-            return;
-        }
-        if let Some((_, known)) = self.seen.find_mut(hash, |(known, _)| *known == place) {
-            known.merge(&seen, &self.words);
-            return;
-        }
-        self.seen.insert_unique(hash, (place, seen), |(place, _)| place.hash());
-        while self.seen.len() > self.capacity && self.limit > 1 {
-            self.limit /= 2;
-            let limit = self.limit;
-            self.seen.retain(|(place, _)| place.hash() < limit);
-        }
+    /// Takes what another worker collected of servers as all users see them, where every worker
+    /// has users of its own: see [`Feedback::label_beside`].
+    pub fn take_servers(&mut self, other: &mut Feedback) {
+        let all = std::mem::replace(&mut other.all, Places::new(1));
+        self.all.merge(&all, &mut self.words, &other.words);
     }
 
     /// Whether a flow without labels may get one by feedback. One that names a server does not:
@@ -199,23 +234,34 @@ impl Feedback {
     /// Second pass: the label of a flow that got none, if its server and port are an app's and
     /// [`Feedback::may_label`].
     pub fn label(&self, flow: &FlowEvidence<'_>) -> Option<Label> {
+        self.label_beside(self, flow)
+    }
+
+    /// The same by a worker that saw all flows of this user, and with what all workers saw of
+    /// servers.
+    pub fn label_beside(&self, servers: &Feedback, flow: &FlowEvidence<'_>) -> Option<Label> {
         if !Self::may_label(flow) {
             return None;
         }
-        let at = |user| {
-            let place = Place::of(user, flow);
-            let (_, seen) = self.seen.find(place.hash(), |(known, _)| *known == place)?;
-            let near = flow.last >= Timestamp(seen.first.0.saturating_sub(self.window.0))
-                && flow.first <= seen.last + self.window;
-            (near && !seen.conflict).then_some(seen)
+        let known = servers.all.get(place(None, flow));
+        // Whatever one user taught of a server is there too, unless there was no room for it.
+        if known.is_none() && servers.all.limit == u64::MAX {
+            return None;
+        }
+        let near = |seen: &Seen| {
+            !seen.is_conflict()
+                && flow.last >= Timestamp(seen.first.0.saturating_sub(self.window.0))
+                && flow.first <= seen.last + self.window
         };
         // Where users disagree on a server, one user's own flows may still agree.
-        let own = at(Some(client_key(flow.client))).map(|seen| (seen, Evidence::FeedbackUser));
-        let (seen, evidence) = own.or_else(|| at(None).map(|seen| (seen, Evidence::Feedback)))?;
-        let app = self.words.get(seen.app);
+        let own = || self.own.get(place(Some(flow.client.key()), flow)).filter(|seen| near(seen));
+        let own = own().map(|seen| (seen, &self.words, Evidence::FeedbackUser));
+        let all = || Some((known.filter(|seen| near(seen))?, &servers.words, Evidence::Feedback));
+        let (seen, words, evidence) = own.or_else(all)?;
+        let app = words.get(seen.app());
         Some(Label {
             app: app.clone(),
-            service: seen.service.map(|service| self.words.get(service).clone()),
+            service: (seen.service != NONE).then(|| words.get(seen.service).clone()),
             task: None,
             evidence,
             confidence: evidence.confidence(),

@@ -11,8 +11,8 @@ use ottoscope_flow::{Span, Timestamp, Transport};
 
 use crate::aged::Aged;
 use crate::compile::Catalog;
-use crate::dns_map::{DnsMap, NameLearned, Resolved, client_key};
-use crate::evidence::{Evidence, FlowEvidence, Label};
+use crate::dns_map::{AllNames, Key, NameLearned, OwnNames, Resolved, key};
+use crate::evidence::{Client, Evidence, FlowEvidence, Label};
 use crate::explain::{Explanation, Trace};
 use crate::names::NameRule;
 
@@ -89,11 +89,16 @@ struct Relay {
 
 impl Relay {
     /// Notes that it serves a call of `app` at this time.
-    fn serve(&mut self, at: Timestamp, keep: Span, (app, service): (&str, Option<&str>)) {
-        let lasting = self.app.as_deref() == Some(app) && (at - self.last).0 <= keep.0;
-        let first = if lasting { self.first.min(at) } else { at };
-        let last = if lasting { self.last.max(at) } else { at };
-        *self = Relay { app: Some(app.into()), service: service.map(Arc::from), first, last };
+    fn serve(&mut self, at: Timestamp, keep: Span, app: &Arc<str>, service: Option<&Arc<str>>) {
+        let lasting = self.app.as_ref() == Some(app) && (at - self.last).0 <= keep.0;
+        self.first = if lasting { self.first.min(at) } else { at };
+        self.last = if lasting { self.last.max(at) } else { at };
+        if self.app.as_ref() != Some(app) {
+            self.app = Some(Arc::clone(app));
+        }
+        if self.service.as_ref() != service {
+            self.service = service.cloned();
+        }
     }
 
     /// Whether a flow runs while it serves.
@@ -107,8 +112,9 @@ impl Relay {
 pub struct Labeler {
     catalog: Arc<Catalog>,
     config: LabelerConfig,
-    names: DnsMap,
-    relays: Aged<(u64, IpAddr), Relay>,
+    names: OwnNames,
+    all: AllNames,
+    relays: Aged<Key, Relay>,
     sockets: Aged<(u64, u16), Relay>,
 }
 
@@ -126,10 +132,11 @@ enum Said {
 impl Labeler {
     /// A labeler that knows the catalogue and no traffic yet.
     pub fn new(catalog: Arc<Catalog>, config: LabelerConfig) -> Self {
-        let names = DnsMap::new(config.max_names, config.dns_grace, config.keep);
+        let names = OwnNames::new(config.max_names, config.dns_grace, config.keep);
+        let all = AllNames::new(config.max_names, config.dns_grace, config.keep);
         let relays = Aged::new(config.max_names, config.relay_keep);
         let sockets = Aged::new(config.max_names, config.relay_keep);
-        Labeler { catalog, config, names, relays, sockets }
+        Labeler { catalog, config, names, all, relays, sockets }
     }
 
     /// The catalogue.
@@ -145,6 +152,12 @@ impl Labeler {
     /// Takes an answer that resolved a name. Names of no app count too: they tell that a shared
     /// address was not asked for the app's sake.
     pub fn name_learned(&mut self, answer: &NameLearned<'_>) {
+        self.own_name_learned(answer);
+        self.all.learn(answer);
+    }
+
+    /// The same where the caller keeps what anyone resolved: see [`FlowEvidence::heard`].
+    pub fn own_name_learned(&mut self, answer: &NameLearned<'_>) {
         self.names.learn(answer);
     }
 
@@ -153,20 +166,26 @@ impl Labeler {
     pub fn stun_relay_learned(
         &mut self,
         at: Timestamp,
-        client: &str,
+        client: Client<'_>,
         relay: IpAddr,
-        (app, service): (&str, Option<&str>),
+        (app, service): (&Arc<str>, Option<&Arc<str>>),
     ) {
         let keep = self.config.relay_keep;
-        self.relays.touch(at, (client_key(client), relay)).serve(at, keep, (app, service));
+        self.relays.touch(at, key(client.key(), relay)).serve(at, keep, app, service);
     }
 
     /// Takes the type of a STUN message between a user and a server: one that only one app sends
     /// (`own-stun-types` of its `[[call]]`) makes the server a relay of that app's calls.
-    pub fn stun_seen(&mut self, at: Timestamp, client: &str, server: IpAddr, message_type: u16) {
+    pub fn stun_seen(
+        &mut self,
+        at: Timestamp,
+        client: Client<'_>,
+        server: IpAddr,
+        message_type: u16,
+    ) {
         let catalog = Arc::clone(&self.catalog);
         if let Some((app, service)) = catalog.app_of_stun_type(message_type) {
-            self.stun_relay_learned(at, client, server, (app, Some(service)));
+            self.stun_relay_learned(at, client, server, (&app.into(), Some(&service.into())));
         }
     }
 
@@ -179,13 +198,8 @@ impl Labeler {
             best.evidence == Evidence::Signature && best.service.as_deref() == Some("call")
         });
         if let Some(best) = relay {
-            let (app, service) = (best.app.clone(), best.service.clone());
-            self.stun_relay_learned(
-                flow.first,
-                flow.client,
-                flow.server,
-                (&app, service.as_deref()),
-            );
+            let call = (&best.app, best.service.as_ref());
+            self.stun_relay_learned(flow.first, flow.client, flow.server, call);
         }
         // Its port also carries the media to the peer, if the flow speaks STUN or more.
         let caller = out.first().filter(|best| {
@@ -197,10 +211,10 @@ impl Labeler {
                 && is_media(flow.protocol)
         });
         if let Some(best) = caller {
-            let socket = (client_key(flow.client), flow.client_port);
+            let socket = (flow.client.key(), flow.client_port);
             let keep = self.config.relay_keep;
-            let service = best.service.as_deref();
-            self.sockets.touch(flow.first, socket).serve(flow.first, keep, (&best.app, service));
+            let service = best.service.as_ref();
+            self.sockets.touch(flow.first, socket).serve(flow.first, keep, &best.app, service);
         }
     }
 
@@ -286,7 +300,7 @@ impl Labeler {
         let names = [(flow.server_name, evidence), (host, Evidence::HttpHost)];
         for (name, evidence) in names.iter().filter_map(|(name, e)| name.map(|n| (n, *e))) {
             let name = without_port(name);
-            if name.parse::<IpAddr>().is_ok() {
+            if may_be_address(name) && name.parse::<IpAddr>().is_ok() {
                 trace.step(evidence.name(), || format!("{name} is an address, not a name"));
                 continue;
             }
@@ -423,7 +437,7 @@ impl Labeler {
         out: &mut Vec<Label>,
         trace: &mut Trace,
     ) -> bool {
-        let own = self.names.of_user(flow.client, flow.server, flow.first);
+        let own = self.names.holding(flow.client, flow.server, flow.first);
         if !own.is_empty() {
             let (found, others) = self.apps_of(&own, flow.first);
             for (rule, resolved, by_cname) in &found {
@@ -454,7 +468,9 @@ impl Labeler {
         if !self.config.other_users || said != Said::Nothing || strong(out) {
             return false;
         }
-        let all = self.names.of_anyone(flow.server, flow.first);
+        let heard = flow.heard.or_else(|| self.all.of(flow.server, flow.first).map(|h| &**h));
+        let Some(heard) = heard else { return false };
+        let all = heard.holding(flow.first, self.config.dns_grace);
         let (found, others) = self.apps_of(&all, flow.first);
         for (rule, resolved, by_cname) in &found {
             let mut confidence = Evidence::DnsOthers.confidence() * rule.confidence;
@@ -500,7 +516,7 @@ impl Labeler {
         out: &mut Vec<Label>,
         trace: &mut Trace,
     ) {
-        let relay = self.relays.get(&(client_key(flow.client), flow.server));
+        let relay = self.relays.get(&key(flow.client.key(), flow.server));
         let Some((relay, app)) = relay.and_then(|r| Some((r, r.app.as_ref()?))) else { return };
         if said != Said::Nothing || !relay.is_near(flow, self.config.relay_keep) {
             return trace
@@ -532,7 +548,7 @@ impl Labeler {
         if flow.transport != Transport::Udp || flow.client_port == 0 || !media {
             return;
         }
-        let socket = self.sockets.get(&(client_key(flow.client), flow.client_port));
+        let socket = self.sockets.get(&(flow.client.key(), flow.client_port));
         let Some((socket, app)) = socket.and_then(|s| Some((s, s.app.as_ref()?))) else { return };
         if said != Said::Nothing || !socket.is_near(flow, self.config.relay_keep) {
             return trace
@@ -674,8 +690,19 @@ fn covers(flow: &FlowEvidence<'_>, host: &str) -> bool {
     covered
 }
 
+/// Whether it is worth the while to read a host as an address.
+fn may_be_address(host: &str) -> bool {
+    host.ends_with(|last: char| last.is_ascii_digit()) || host.contains(':')
+}
+
 /// A host without the port that a Host header may carry.
 fn without_port(host: &str) -> &str {
+    // Nearly all: neither a port nor brackets.
+    if !host.ends_with(|last: char| last.is_ascii_digit() || last == ']' || last == ':')
+        && !host.starts_with('[')
+    {
+        return host;
+    }
     match host.rsplit_once(':') {
         Some((name, port)) if !name.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => {
             name

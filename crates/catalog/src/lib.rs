@@ -26,9 +26,9 @@ pub mod schema;
 
 pub use check::{Finding, Severity, TestReport};
 pub use compile::{AgentRule, App, Catalog, SignatureRule, TaskRule, to_toml};
-pub use dns_map::NameLearned;
+pub use dns_map::{AllNames, Heard, NameLearned};
 pub use error::CatalogError;
-pub use evidence::{Evidence, FlowEvidence, Label, Names};
+pub use evidence::{Client, Evidence, FlowEvidence, Label, Names};
 pub use explain::{Explanation, Step};
 pub use feedback::Feedback;
 pub use labeler::{Labeler, LabelerConfig};

@@ -45,6 +45,8 @@ pub(crate) struct NameIndex {
     buckets: HashMap<Box<str>, Vec<Rule>, FixedState>,
     /// Last two labels of every suffix, so that names of no app cost one or two probes.
     tails: HashSet<Box<str>, FixedState>,
+    /// Whether some suffix is a single label.
+    has_single: bool,
     targets: Vec<NameRule>,
 }
 
@@ -56,6 +58,7 @@ impl NameIndex {
         self.targets.push(rule);
         for host in hosts {
             self.tails.insert(tail(&host.suffix).into());
+            self.has_single |= !host.suffix.contains('.');
             let bucket = self.buckets.entry(host.suffix.clone()).or_default();
             let at = bucket.partition_point(|r| r.host.specificity() > host.specificity());
             bucket.insert(at, Rule { lead: host.lead(), host, target });
@@ -69,8 +72,10 @@ impl NameIndex {
         if name.len() > MAX_NAME {
             return None;
         }
-        let mut buffer = [0_u8; MAX_NAME];
-        let name = if name.bytes().any(|b| b.is_ascii_uppercase()) {
+        let mut buffer;
+        // All bytes are looked at, which takes less than stopping at the first.
+        let name = if name.bytes().fold(false, |any, b| any | b.is_ascii_uppercase()) {
+            buffer = [0_u8; MAX_NAME];
             let lower = buffer.get_mut(..name.len())?;
             lower.copy_from_slice(name.as_bytes());
             lower.make_ascii_lowercase();
@@ -78,9 +83,7 @@ impl NameIndex {
         } else {
             name
         };
-        let tail = tail(name);
-        let last = tail.rsplit('.').next().unwrap_or(tail);
-        if !self.tails.contains(tail) && !self.tails.contains(last) {
+        if !self.may_know(name) {
             return None;
         }
         let mut start = 0;
@@ -101,6 +104,13 @@ impl NameIndex {
             }
             start += suffix.find('.')? + 1;
         }
+    }
+
+    /// Whether there may be a rule for a name in lower case, or for names below it.
+    pub(crate) fn may_know(&self, name: &str) -> bool {
+        let tail = tail(name);
+        let last = || tail.rsplit('.').next().unwrap_or(tail);
+        self.tails.contains(tail) || (self.has_single && self.tails.contains(last()))
     }
 
     /// Every rule, in the order added.
@@ -129,8 +139,10 @@ impl NameIndex {
 
 /// The last two labels, or the only one.
 fn tail(name: &str) -> &str {
-    let last = name.rfind('.').unwrap_or(0);
-    name[..last].rfind('.').map_or(name, |dot| &name[dot + 1..])
+    // Labels are too short for a search by words to pay.
+    let dots = |name: &str| name.bytes().rposition(|byte| byte == b'.');
+    let last = dots(name).unwrap_or(0);
+    dots(&name[..last]).map_or(name, |dot| &name[dot + 1..])
 }
 
 #[cfg(test)]

@@ -41,9 +41,15 @@ impl PrefixRule {
     }
 }
 
+/// Where IPv4 lies.
+const MAPPED: u128 = 0xffff << 32;
+
 /// Prefixes by length and masked bits; IPv4 lies at `::ffff:0:0/96`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PrefixIndex {
+    /// Which addresses of version 4 some rule may hold, by their upper 16 bits: most are of no
+    /// app, and each length would cost a look.
+    blocks: Vec<u64>,
     rules: Vec<PrefixRule>,
     by_bits: HashMap<(u8, u128), Vec<usize>, FixedState>,
     lengths: Vec<u8>,
@@ -52,6 +58,7 @@ pub(crate) struct PrefixIndex {
 impl PrefixIndex {
     pub(crate) fn insert(&mut self, rule: PrefixRule) -> Result<(), String> {
         let (bits, length) = read(&rule.prefix)?;
+        self.mark(bits, length);
         self.by_bits.entry((length, bits)).or_default().push(self.rules.len());
         self.rules.push(rule);
         if let Err(at) = self.lengths.binary_search_by(|l| length.cmp(l)) {
@@ -60,10 +67,34 @@ impl PrefixIndex {
         Ok(())
     }
 
+    /// Marks the blocks of IPv4 that a prefix has a part in.
+    fn mark(&mut self, bits: u128, length: u8) {
+        let blocks = match length {
+            0..96 if mask(MAPPED, length) == bits => 0..=u16::MAX,
+            96.. if mask(bits, 96) == MAPPED => {
+                let first = (bits >> 16) as u16;
+                first..=first | u16::MAX.checked_shr(u32::from(length) - 96).unwrap_or(0)
+            }
+            _ => return,
+        };
+        self.blocks.resize(1 << 10, 0);
+        for block in blocks {
+            self.blocks[usize::from(block >> 6)] |= 1 << (block & 63);
+        }
+    }
+
+    /// Whether no rule holds the address.
+    fn is_nobodys(&self, address: IpAddr) -> bool {
+        let IpAddr::V4(address) = address else { return false };
+        let block = address.to_bits() >> 16;
+        self.blocks.get((block >> 6) as usize).is_none_or(|word| word >> (block & 63) & 1 == 0)
+    }
+
     /// Rules whose prefix holds the address, longest prefix first.
     pub(crate) fn lookup(&self, address: IpAddr) -> impl Iterator<Item = &PrefixRule> {
         let bits = bits(address);
-        self.lengths
+        let lengths = if self.is_nobodys(address) { &[] } else { &self.lengths[..] };
+        lengths
             .iter()
             .filter_map(move |&length| self.by_bits.get(&(length, mask(bits, length))))
             .flatten()
@@ -117,24 +148,27 @@ fn read(text: &str) -> Result<(u128, u8), String> {
 mod tests {
     use super::*;
 
+    fn rule(prefix: &str) -> PrefixRule {
+        PrefixRule {
+            app: "a".into(),
+            service: None,
+            prefix: prefix.into(),
+            transport: None,
+            ports: vec![],
+            protocol: None,
+            confidence: 0.3,
+            source: None,
+            validity: Validity::default(),
+        }
+    }
+
     #[test]
     fn the_longest_prefix_comes_first() {
         let mut index = PrefixIndex::default();
         for prefix in
             ["31.13.0.0/16", "31.13.86.0/24", "31.13.86.48", "2a03:2880::/32", "0.0.0.0/0"]
         {
-            let rule = PrefixRule {
-                app: "a".into(),
-                service: None,
-                prefix: prefix.into(),
-                transport: None,
-                ports: vec![],
-                protocol: None,
-                confidence: 0.3,
-                source: None,
-                validity: Validity::default(),
-            };
-            index.insert(rule).unwrap();
+            index.insert(rule(prefix)).unwrap();
         }
         let check = |address: &str, expected: &[&str]| {
             let found: Vec<&str> =
@@ -146,6 +180,24 @@ mod tests {
         check("8.8.8.8", &["0.0.0.0/0"]);
         check("2a03:2880:f003::1", &["2a03:2880::/32"]);
         check("::1", &[]);
+    }
+
+    #[test]
+    fn no_block_is_passed_over() {
+        for (prefix, inside, outside) in [
+            ("10.0.0.0/7", ["10.0.0.0", "11.255.255.255"], ["9.255.255.255", "12.0.0.0"]),
+            ("31.13.0.0/16", ["31.13.0.0", "31.13.255.255"], ["31.12.255.255", "31.14.0.0"]),
+            ("31.13.128.0/17", ["31.13.128.0", "31.13.255.255"], ["31.13.127.255", "31.14.0.0"]),
+            ("255.255.255.255", ["255.255.255.255"; 2], ["255.255.255.254", "0.0.0.0"]),
+            ("::ffff:0:0/97", ["0.0.0.0", "127.255.255.255"], ["128.0.0.0", "::1"]),
+            ("::/80", ["0.0.0.0", "255.255.255.255"], ["::1:0:0:0", "1::"]),
+        ] {
+            let mut index = PrefixIndex::default();
+            index.insert(rule(prefix)).unwrap();
+            let holds = |a: &str| index.lookup(a.parse().unwrap()).count() == 1;
+            assert!(inside.iter().all(|a| holds(a)), "{prefix}");
+            assert!(!outside.iter().any(|a| holds(a)), "{prefix}");
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ottoscope_catalog::{
-    Catalog, Evidence, Feedback, FlowEvidence, Label, Labeler, LabelerConfig, NameLearned, Names,
+    AllNames, Catalog, Client, Evidence, Feedback, FlowEvidence, Label, Labeler, LabelerConfig,
+    NameLearned, Names,
 };
 use ottoscope_flow::{FlowId, Span, Timestamp, Transport};
 
@@ -238,9 +239,9 @@ fn calls_teach_their_relay() {
         ..flow(second, client, "203.0.113.48", 40_000)
     };
     assert!(said(&mut l, &media(0, "u")).is_empty());
-    l.stun_seen(at(0), "u", "203.0.113.48".parse().unwrap(), 0x0001);
+    l.stun_seen(at(0), Client::of("u"), "203.0.113.48".parse().unwrap(), 0x0001);
     assert!(said(&mut l, &media(1, "u")).is_empty());
-    l.stun_seen(at(1), "u", "203.0.113.48".parse().unwrap(), 0x0802);
+    l.stun_seen(at(1), Client::of("u"), "203.0.113.48".parse().unwrap(), 0x0802);
     assert_eq!(said(&mut l, &media(2, "u")), ["whatsapp/call stun-relay"]);
     assert!(said(&mut l, &media(2, "v")).is_empty());
     assert!(said(&mut l, &media(700, "u")).is_empty());
@@ -328,6 +329,51 @@ fn feedback_hangs_on_neither_order_nor_workers() {
         assert_eq!(answers(&merged), answers(&collect(&flows, capacity)), "{capacity}");
         assert_eq!(answers(&collect(&backwards, capacity)), answers(&merged), "{capacity}");
     }
+    // Each worker sees all flows of some users, and all workers' flows at a server.
+    let of = |names: &[&str]| -> Vec<FlowEvidence<'_>> {
+        flows.iter().filter(|flow| names.contains(&flow.client.name())).copied().collect()
+    };
+    let mut workers =
+        [["u"].as_slice(), &["v", "w"]].map(|names| (names, collect(&of(names), 1_000)));
+    let mut servers = Feedback::new(window, 1_000);
+    workers.iter_mut().for_each(|(_, worker)| servers.take_servers(worker));
+    let said: Vec<Option<String>> = flows
+        .iter()
+        .map(|flow| {
+            let (_, own) = workers.iter().find(|(n, _)| n.contains(&flow.client.name())).unwrap();
+            own.label_beside(&servers, flow).map(|label| text(&label))
+        })
+        .collect();
+    assert_eq!(said, answers(&once));
+}
+
+#[test]
+fn what_others_resolved_may_be_kept_by_the_caller() {
+    let answer = |client, address| NameLearned {
+        at: at(0),
+        client,
+        names: &["e7.whatsapp.net"],
+        addresses: address,
+        ttl: 60,
+        over_http: false,
+    };
+    let address = ["198.51.100.7".parse().unwrap()];
+    let config = LabelerConfig::default();
+    let mut all = AllNames::new(config.max_names, config.dns_grace, config.keep);
+    all.learn(&answer("v", &address));
+    let bare = flow(10, "u", "198.51.100.7", 443);
+    let heard = all.of(bare.server, bare.first).map(|heard| &**heard);
+    assert_eq!(said(&mut labeler(), &bare), [""; 0]);
+    let told = said(&mut labeler(), &FlowEvidence { heard, ..bare });
+    assert_eq!(told, ["whatsapp/chat dns-others"]);
+    // The same as a labeler that was told of all answers says.
+    let mut l = labeler();
+    l.name_learned(&answer("v", &address));
+    assert_eq!(said(&mut l, &bare), told);
+    let mut l = labeler();
+    l.own_name_learned(&answer("u", &address));
+    assert_eq!(said(&mut l, &bare), ["whatsapp/chat dns"]);
+    assert_eq!(said(&mut l, &flow(10, "v", "198.51.100.7", 443)), [""; 0]);
 }
 
 #[test]
@@ -404,7 +450,7 @@ fn media_to_a_peer_leave_from_the_port_of_the_call() {
     assert_eq!(said(&mut l, &peer), ["whatsapp/call call-socket"]);
     let other_port = FlowEvidence { client_port: 50_001, ..peer };
     assert!(said(&mut l, &other_port).is_empty());
-    let other_user = FlowEvidence { client: "v", ..peer };
+    let other_user = FlowEvidence { client: Client::of("v"), ..peer };
     assert!(said(&mut l, &other_user).is_empty());
     let much_later = FlowEvidence { first: at(4000), last: at(4060), ..peer };
     assert!(said(&mut l, &much_later).is_empty());

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::error::{Result, StoreError};
-use crate::reader::{Batches, Part, Rows};
+use crate::reader::{Batches, Footer, Part, Rows};
 use crate::table::Table;
 
 /// Rows of a part decoded at once.
@@ -14,19 +14,23 @@ const BATCH: usize = 4_096;
 pub(crate) enum Ahead<T: Table> {
     /// By its thread, until that has ended.
     Thread(Receiver<Result<Rows<T>>>, Option<JoinHandle<()>>),
-    /// By whoever asks, where the system has no threads left.
+    /// By whoever asks: a part of one batch, or where the system has no threads left.
     Here(Batches, Part),
 }
 
 impl<T: Table> Ahead<T> {
-    pub(crate) fn of(part: Part) -> Result<Self> {
-        let batches = part.batches_of(&T::INFO, None, BATCH)?;
+    pub(crate) fn of(footer: Footer) -> Result<Self> {
+        let part = footer.part.clone();
+        let batches = footer.clone().batches(&T::INFO, None, BATCH)?;
+        if footer.rows() <= BATCH as u64 {
+            return Ok(Ahead::Here(batches, part));
+        }
         let (sender, rows) = sync_channel(1);
         let there = part.clone();
         let work = move || decode(batches, &there, &sender);
         match std::thread::Builder::new().name("rows".to_owned()).spawn(work) {
             Ok(thread) => Ok(Ahead::Thread(rows, Some(thread))),
-            Err(_) => Ok(Ahead::Here(part.batches_of(&T::INFO, None, BATCH)?, part)),
+            Err(_) => Ok(Ahead::Here(footer.batches(&T::INFO, None, BATCH)?, part)),
         }
     }
 }
@@ -92,9 +96,10 @@ mod tests {
         }
         writer.finish().unwrap();
         let part = parts_below(dir.path()).unwrap().remove(0);
-        let here =
-            Ahead::<Bins>::Here(part.batches_of(&Bins::INFO, None, BATCH).unwrap(), part.clone());
-        for ahead in [Ahead::of(part).unwrap(), here] {
+        let footer = part.footer(&Bins::INFO).unwrap();
+        let batches = footer.clone().batches(&Bins::INFO, None, BATCH).unwrap();
+        let here = Ahead::<Bins>::Here(batches, part.clone());
+        for ahead in [Ahead::of(footer).unwrap(), here] {
             let flows = ahead.flat_map(|rows| {
                 let rows = rows.unwrap();
                 (0..rows.len()).map(|i| rows.get(i).flow).collect::<Vec<_>>()

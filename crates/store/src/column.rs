@@ -144,6 +144,7 @@ impl Column for Text {
     fn append_missing(cells: &mut Words) {
         cells.push_missing();
     }
+    #[inline]
     fn get(array: &StringArray, i: usize) -> &str {
         array.value(i)
     }
@@ -210,6 +211,7 @@ impl<C: Column> Column for Option<C> {
     fn append_missing(cells: &mut C::Cells) {
         C::append_missing(cells);
     }
+    #[inline]
     fn get(array: &C::Array, i: usize) -> Option<C::Value<'_>> {
         array.is_valid(i).then(|| C::get(array, i))
     }

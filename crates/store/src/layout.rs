@@ -100,18 +100,24 @@ pub(crate) fn file_word(text: &str) -> String {
 /// Who writes a part: `<host>-<run>-<worker>` begins its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartNames {
-    prefix: String,
+    stem: String,
+    worker: u32,
 }
 
 impl PartNames {
     /// Names for one worker of one run on one host. `host` and `run` may be any text.
     pub fn new(host: &str, run: &str, worker: u32) -> Self {
-        PartNames { prefix: format!("{}-{}-{worker}", file_word(host), file_word(run)) }
+        PartNames { stem: format!("{}-{}", file_word(host), file_word(run)), worker }
+    }
+
+    /// Names for another worker of the same run.
+    pub(crate) fn of_worker(&self, worker: u32) -> Self {
+        PartNames { worker, ..self.clone() }
     }
 
     /// The name of the part number `n`.
     pub(crate) fn part(&self, n: u64) -> String {
-        format!("{}-{n}.parquet", self.prefix)
+        format!("{}-{}-{n}.parquet", self.stem, self.worker)
     }
 }
 

@@ -5,13 +5,14 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::path::Path;
+use std::sync::Arc;
 use std::vec::IntoIter;
 
 use ottoscope_flow::Timestamp;
 
 use crate::ahead::Ahead;
 use crate::error::Result;
-use crate::reader::{Part, Rows, parts_below};
+use crate::reader::{Footer, Part, Rows, parts_below};
 use crate::table::Table;
 
 /// Place of a row in the order: time, key, part.
@@ -20,8 +21,8 @@ type Place = (Timestamp, u64, usize);
 /// Rows of `T` by time, then by its key. `T` may be a view: only its columns are read.
 pub(crate) struct Merged<T: Table> {
     hours: IntoIter<Vec<Part>>,
-    /// Parts of the hour that are not open yet, the next one last.
-    waiting: Vec<(Timestamp, Part)>,
+    /// Parts of the hour that are not begun yet, the next one last.
+    waiting: Vec<(Timestamp, Footer)>,
     /// Parts that are or were open.
     cursors: Vec<Option<Cursor<T>>>,
     /// Where the current row stands.
@@ -33,7 +34,7 @@ pub(crate) struct Merged<T: Table> {
 /// Where one part stands.
 struct Cursor<T: Table> {
     batches: Ahead<T>,
-    rows: Option<Rows<T>>,
+    rows: Option<Arc<Rows<T>>>,
     at: usize,
 }
 
@@ -43,7 +44,7 @@ impl<T: Table> Cursor<T> {
         while self.rows.as_ref().is_none_or(|rows| self.at >= rows.len()) {
             self.at = 0;
             match self.batches.next() {
-                Some(rows) => self.rows = Some(rows?),
+                Some(rows) => self.rows = Some(Arc::new(rows?)),
                 None => return Ok(None),
             }
         }
@@ -81,6 +82,14 @@ impl<T: Table> Merged<T> {
     pub(crate) fn row(&self) -> Option<T::Row<'_>> {
         let cursor = self.cursors[self.now?.2].as_ref()?;
         cursor.rows.as_ref().map(|rows| rows.get(cursor.at))
+    }
+
+    /// The batch that holds the current row and its place there, with the number of their part
+    /// among those of the hour.
+    pub(crate) fn current(&self) -> Option<(usize, &Arc<Rows<T>>, usize)> {
+        let (.., part) = self.now?;
+        let cursor = self.cursors[part].as_ref()?;
+        Some((part, cursor.rows.as_ref()?, cursor.at))
     }
 
     /// Goes to the next row.
@@ -129,17 +138,18 @@ impl<T: Table> Merged<T> {
                 let Some(parts) = self.hours.next() else { return Ok(()) };
                 self.cursors.clear();
                 for part in parts {
-                    let first = part.first(&T::INFO)?.unwrap_or(Timestamp(i64::MIN));
-                    self.waiting.push((first, part));
+                    let footer = part.footer(&T::INFO)?;
+                    let first = footer.first(&T::INFO).unwrap_or(Timestamp(i64::MIN));
+                    self.waiting.push((first, footer));
                 }
-                self.waiting.sort_by(|a, b| b.cmp(a));
+                self.waiting.sort_by(|a, b| (b.0, &b.1.part).cmp(&(a.0, &a.1.part)));
             }
         }
     }
 
     fn open_next(&mut self) -> Result<()> {
-        let Some((_, part)) = self.waiting.pop() else { return Ok(()) };
-        let batches = Ahead::of(part)?;
+        let Some((_, footer)) = self.waiting.pop() else { return Ok(()) };
+        let batches = Ahead::of(footer)?;
         let mut cursor = Cursor { batches, rows: None, at: 0 };
         if let Some((at, key)) = cursor.place()? {
             self.heap.push(Reverse((at, key, self.cursors.len())));

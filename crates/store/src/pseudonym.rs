@@ -364,25 +364,31 @@ fn address(text: &str) -> Option<IpAddr> {
 
 /// Four numbers of up to three digits with dots between, none above 255 or with a zero in front.
 fn four_octets(text: &[u8]) -> Option<[u8; 4]> {
-    let (mut octets, mut which, mut value, mut digits) = ([0; 4], 0, 0_u16, 0);
-    for &byte in text {
-        match byte {
-            b'0'..=b'9' if digits == 0 || value > 0 => {
-                value = value * 10 + u16::from(byte - b'0');
-                digits += 1;
-                if value > 255 {
-                    return None;
-                }
+    let (mut octets, mut at) = ([0; 4], 0);
+    for (which, octet) in octets.iter_mut().enumerate() {
+        let digit =
+            |at: usize| text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|d| *d < 10);
+        let mut value = u16::from(digit(at)?);
+        at += 1;
+        if value > 0
+            && let Some(second) = digit(at)
+        {
+            value = value * 10 + u16::from(second);
+            at += 1;
+            if let Some(third) = digit(at) {
+                value = value * 10 + u16::from(third);
+                at += 1;
             }
-            b'.' if digits > 0 && which < 3 => {
-                octets[which] = value as u8;
-                (which, value, digits) = (which + 1, 0, 0);
+        }
+        *octet = u8::try_from(value).ok()?;
+        if which < 3 {
+            if text.get(at) != Some(&b'.') {
+                return None;
             }
-            _ => return None,
+            at += 1;
         }
     }
-    octets[3] = value as u8;
-    (which == 3 && digits > 0).then_some(octets)
+    (at == text.len()).then_some(octets)
 }
 
 /// Not a group, everyone, no one or the host itself.

@@ -40,7 +40,8 @@ impl Part {
         run_of_part(&self.path)
     }
 
-    fn open(&self, info: &TableInfo) -> Result<(File, ArrowReaderMetadata)> {
+    /// What the part's footer says.
+    pub(crate) fn footer(&self, info: &TableInfo) -> Result<Footer> {
         let path = &self.path;
         let file = File::open(path).map_err(StoreError::io("read", path))?;
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
@@ -56,44 +57,55 @@ impl Part {
             (Some(_), Some(table)) => return Err(wrong(format!("it is a part of `{table}`"))),
             _ => return Err(wrong("it was not written by this program".to_owned())),
         }
-        Ok((file, metadata))
+        Ok(Footer { part: self.clone(), metadata })
     }
 
     /// Rows in the part, by its footer.
     pub fn rows(&self, info: &TableInfo) -> Result<u64> {
-        let (_, metadata) = self.open(info)?;
-        Ok(u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0))
+        Ok(self.footer(info)?.rows())
     }
 
-    /// The earliest time in the part, by its footer; `None` where that does not tell.
-    pub(crate) fn first(&self, info: &TableInfo) -> Result<Option<Timestamp>> {
-        let Some(time) = info.time else { return Ok(None) };
-        let (_, metadata) = self.open(info)?;
-        let metadata = metadata.metadata();
+    /// Batches of the part; only `columns`, or all of `info` where `None`.
+    pub fn batches(&self, info: &TableInfo, columns: Option<&[&str]>) -> Result<Batches> {
+        self.footer(info)?.batches(info, columns, BATCH_ROWS)
+    }
+}
+
+/// A part whose footer was read; its file is not held open.
+#[derive(Clone)]
+pub(crate) struct Footer {
+    pub(crate) part: Part,
+    metadata: ArrowReaderMetadata,
+}
+
+impl Footer {
+    /// Rows in the part.
+    pub(crate) fn rows(&self) -> u64 {
+        u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// The earliest time in the part; `None` where its footer does not tell.
+    pub(crate) fn first(&self, info: &TableInfo) -> Option<Timestamp> {
+        let metadata = self.metadata.metadata();
         let columns = metadata.file_metadata().schema_descr().columns();
-        let Some(column) = columns.iter().position(|column| column.name() == time) else {
-            return Ok(None);
-        };
+        let column = columns.iter().position(|column| Some(column.name()) == info.time)?;
         let earliest = |group: &RowGroupMetaData| match group.column(column).statistics() {
             Some(Statistics::Int64(statistics)) => statistics.min_opt().copied(),
             _ => None,
         };
         let groups: Option<Vec<i64>> = metadata.row_groups().iter().map(earliest).collect();
-        Ok(groups.and_then(|times| times.into_iter().min()).map(Timestamp))
+        groups?.into_iter().min().map(Timestamp)
     }
 
-    /// Batches of the part; only `columns`, or all of `info` where `None`.
-    pub fn batches(&self, info: &TableInfo, columns: Option<&[&str]>) -> Result<Batches> {
-        self.batches_of(info, columns, BATCH_ROWS)
-    }
-
-    pub(crate) fn batches_of(
-        &self,
+    /// Batches of so many rows; only `columns`, or all of `info` where `None`.
+    pub(crate) fn batches(
+        self,
         info: &TableInfo,
         columns: Option<&[&str]>,
         rows: usize,
     ) -> Result<Batches> {
-        let (file, metadata) = self.open(info)?;
+        let Footer { part, metadata } = self;
+        let file = File::open(&part.path).map_err(StoreError::io("read", &part.path))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
         let schema = builder.parquet_schema();
         let mask = match columns {
@@ -101,8 +113,8 @@ impl Part {
             None => ProjectionMask::columns(schema, info.columns.iter().map(|c| c.name)),
         };
         let builder = builder.with_projection(mask).with_batch_size(rows);
-        let reader = builder.build().map_err(StoreError::part(&self.path))?;
-        Ok(Batches { reader, path: self.path.clone() })
+        let reader = builder.build().map_err(StoreError::part(&part.path))?;
+        Ok(Batches { reader, path: part.path })
     }
 }
 
@@ -208,7 +220,7 @@ pub struct Check {
 pub struct Rows<T: Table> {
     columns: T::Columns,
     len: usize,
-    table: PhantomData<T>,
+    table: PhantomData<fn() -> T>,
 }
 
 impl<T: Table> Rows<T> {
@@ -216,6 +228,11 @@ impl<T: Table> Rows<T> {
         let columns = T::columns(batch)
             .map_err(|e| StoreError::Part { path: part.path.clone(), reason: e.to_string() })?;
         Ok(Rows { columns, len: batch.num_rows(), table: PhantomData })
+    }
+
+    /// Their columns.
+    pub(crate) fn columns(&self) -> &T::Columns {
+        &self.columns
     }
 
     /// The rows.

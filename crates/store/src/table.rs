@@ -65,7 +65,7 @@ pub trait Table: Send + 'static {
     /// Collects rows by column.
     type Builder: Default + Send + 'static;
     /// Columns of one batch, typed.
-    type Columns: Send + 'static;
+    type Columns: Send + Sync + 'static;
     /// The time of a row, where the table has one.
     fn time(row: &Self::Row<'_>) -> Option<Timestamp>;
     /// Adds a row; about how many bytes it took is returned.

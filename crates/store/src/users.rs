@@ -1,9 +1,6 @@
 //! Users' sessions: a client is there from its first packet until it is silent for the
 //! study's `user-idle` (the ChatDissect paper, II-B: 60 minutes).
 
-use std::hash::BuildHasher;
-
-use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use ottoscope_flow::{Span, Timestamp};
 
@@ -23,8 +20,10 @@ pub(crate) struct Activity<'a> {
 /// One client: how many of its sessions are over, and the one that may go on.
 #[derive(Debug)]
 struct Client {
-    /// Where its name stands in [`Sessions::names`].
-    name: Name,
+    /// Where its name begins in [`Sessions::names`], in the lower 48 bits, and its length.
+    name: u64,
+    /// The half of its key that is no [`Known::tag`].
+    rest: u32,
     over: u32,
     first: Timestamp,
     last: Timestamp,
@@ -37,15 +36,7 @@ struct Client {
 // One line of a core's cache.
 const _: () = assert!(size_of::<Client>() == 64);
 
-/// Where a client's name stands among all names.
-#[derive(Debug, Clone, Copy)]
-struct Name {
-    /// Lower and upper half of its first byte's place.
-    at: [u32; 2],
-    len: u32,
-}
-
-/// A client by half of the hash of its name: the table grows without a look at the clients.
+/// A client by half of its key: the table grows without a look at the clients.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     tag: u32,
@@ -54,50 +45,45 @@ struct Known {
 
 /// Joins flows, handed over by first packet, to sessions. One entry per client is kept, some
 /// 100 bytes with its name: in a day of a million users they are what the pass holds most of.
+/// Clients are told apart by 64 bits, as the labeler tells them apart.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     idle: Span,
     index: HashTable<Known>,
     clients: Vec<Client>,
     names: String,
-    hash: RandomState,
 }
 
 impl Sessions {
     pub(crate) fn new(idle: Span) -> Self {
-        Sessions {
-            idle,
-            index: HashTable::new(),
-            clients: Vec::new(),
-            names: String::new(),
-            hash: RandomState::default(),
-        }
+        Sessions { idle, index: HashTable::new(), clients: Vec::new(), names: String::new() }
     }
 
-    /// Takes a flow; a session that it shows to be over goes to `out`.
+    /// Takes a flow of the client whose name has this hash; a session that it shows to be over
+    /// goes to `out`.
     pub(crate) fn flow<E>(
         &mut self,
+        key: u64,
         flow: &Activity<'_>,
         out: &mut impl FnMut(&UserRow<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Sessions { idle, index, clients, names, hash } = self;
-        let tag = (hash.hash_one(flow.client) >> 32) as u32;
-        let is_it = |known: &Known| {
-            known.tag == tag && clients[known.number as usize].name(names) == flow.client
-        };
+        let Sessions { idle, index, clients, names } = self;
+        let (tag, rest) = (key as u32, (key >> 32) as u32);
+        let is_it = |known: &Known| known.tag == tag && clients[known.number as usize].rest == rest;
         let found = index.find(place(tag), is_it).map(|known| known.number);
         let Some(client) = found.map(|number| &mut clients[number as usize]) else {
-            let (at, len) = (names.len() as u64, flow.client.len() as u32);
-            names.push_str(flow.client);
             let known = Known { tag, number: clients.len() as u32 };
-            let name = Name { at: [at as u32, (at >> 32) as u32], len };
-            clients.push(Client::begin(name, 0, flow));
+            // Names are of 47 bytes at most, but for studies that others wrote.
+            let len = flow.client.len().min(usize::from(u16::MAX));
+            let name = names.len() as u64 | (len as u64) << 48;
+            names.push_str(flow.client);
+            clients.push(Client::begin((name, rest), 0, flow));
             index.insert_unique(place(tag), known, |known| place(known.tag));
             return Ok(());
         };
         if flow.first - client.last > *idle {
             out(&client.row(names))?;
-            *client = Client::begin(client.name, client.over + 1, flow);
+            *client = Client::begin((client.name, client.rest), client.over + 1, flow);
             return Ok(());
         }
         client.first = client.first.min(flow.first);
@@ -118,10 +104,7 @@ impl Sessions {
         drop(index);
         // Few are not in order already: those whose sessions began anew.
         let mut order: Vec<_> = clients.iter().map(|client| client.first).zip(0u32..).collect();
-        order.sort_by(|a, b| {
-            let name = |i: u32| clients[i as usize].name(&names);
-            a.0.cmp(&b.0).then_with(|| name(a.1).cmp(name(b.1)))
-        });
+        order.sort_by_key(|&(first, _)| first);
         order.iter().try_for_each(|&(_, i)| out(&clients[i as usize].row(&names)))
     }
 }
@@ -132,9 +115,10 @@ fn place(tag: u32) -> u64 {
 }
 
 impl Client {
-    fn begin(name: Name, over: u32, flow: &Activity<'_>) -> Self {
+    fn begin((name, rest): (u64, u32), over: u32, flow: &Activity<'_>) -> Self {
         Client {
             name,
+            rest,
             over,
             first: flow.first,
             last: flow.last,
@@ -145,15 +129,10 @@ impl Client {
         }
     }
 
-    fn name<'a>(&self, names: &'a str) -> &'a str {
-        let Name { at: [low, high], len } = self.name;
-        let at = (u64::from(high) << 32 | u64::from(low)) as usize;
-        &names[at..at + len as usize]
-    }
-
     fn row<'a>(&self, names: &'a str) -> UserRow<'a> {
+        let (at, len) = ((self.name & (u64::MAX >> 16)) as usize, (self.name >> 48) as usize);
         UserRow {
-            client: self.name(names),
+            client: names.get(at..at + len).unwrap_or_default(),
             session: self.over,
             first: self.first,
             last: self.last,
@@ -190,7 +169,7 @@ mod tests {
             let at = |s| Timestamp::from_parts(s, 0);
             let (first, last) = (at(first), at(last));
             let flow = Activity { client, first, last, packets: 1, bytes_up: 7, bytes_down: 0 };
-            sessions.flow(&flow, &mut out).unwrap();
+            sessions.flow(u64::from(client.as_bytes()[0]) << 32, &flow, &mut out).unwrap();
         }
         sessions.finish(&mut out).unwrap();
         assert_eq!(

@@ -10,12 +10,14 @@ use ottoscope_store::{LabelSummary, Outcome, Run, Study, explain, label};
 
 use crate::cli::LabelArgs;
 use crate::clock;
+use crate::commands::run::workers;
 use crate::hint::{hinted, stored};
 use crate::input;
 
 /// Runs the verb.
 pub(crate) fn run(args: &LabelArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let study = Study::open(&args.study).map_err(stored)?;
+    let mut study = Study::open(&args.study).map_err(stored)?;
+    study.share_out_up_to(workers(None));
     let catalog = Arc::new(input::study_catalog(&study, &args.catalog)?);
     if let Some(flow) = args.explain {
         let config = LabelerConfig::default();

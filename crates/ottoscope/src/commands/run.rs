@@ -48,7 +48,7 @@ pub(crate) fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCod
         }
     }
     let mut study = open_study(args, model.as_ref())?;
-    study.share_out(workers(args), args.memory).map_err(stored)?;
+    study.share_out(workers(args.workers), args.memory).map_err(stored)?;
     let lock = study.lock().map_err(stored)?;
     prepare(args, &study, &lock)?;
     let (secret, warning) = study.secret().map_err(stored)?;
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCod
             let config = LabelerConfig::default();
             let names = record.part_names(0);
             if let Some(model) = &model {
-                let asked = ask_study(&study, &lock, &names, model, workers(args), WINDOW)?;
+                let asked = ask_study(&study, &lock, &names, model, workers(args.workers), WINDOW)?;
                 record.count("flows predicted", asked.asked);
             }
             let summary = label(&study, &lock, &catalog, config, &names).map_err(stored)?;
@@ -115,7 +115,7 @@ fn ingest(
     let pseudonyms = study.pseudonyms(secret);
     let config = study.engine(secret);
     let bar = ReadingBar::show(progress);
-    let outcome = run_engines(source, &config, signatures, workers(args), |index| {
+    let outcome = run_engines(source, &config, signatures, workers(args.workers), |index| {
         StoreSink::new(study, &record.part_names(index as u32), &pseudonyms, Arc::clone(&paths))
     });
     drop(bar);
@@ -174,11 +174,11 @@ fn open_source(args: &RunArgs, options: Options) -> anyhow::Result<Box<dyn Packe
 }
 
 fn enough_memory(args: &RunArgs) -> anyhow::Result<()> {
-    let least = least_memory(workers(args));
+    let least = least_memory(workers(args.workers));
     match args.memory {
         Some(bytes) if bytes < least => Err(hinted(
             format!("--memory {} is too little", Size(bytes)),
-            format!("{} workers need {}, fewer need less", workers(args), Size(least)),
+            format!("{} workers need {}, fewer need less", workers(args.workers), Size(least)),
         )),
         _ => Ok(()),
     }
@@ -228,9 +228,10 @@ fn prepare(args: &RunArgs, study: &Study, lock: &StudyLock) -> anyhow::Result<()
     Ok(())
 }
 
-fn workers(args: &RunArgs) -> usize {
+/// As many workers as are asked for, else as there are cores, up to eight.
+pub(crate) fn workers(asked: Option<u16>) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    args.workers.map_or_else(|| cores.min(8), usize::from)
+    asked.map_or_else(|| cores.min(8), usize::from)
 }
 
 fn write_captures(
@@ -299,9 +300,10 @@ fn flows_only(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         ..ottoscope_flow::Config::default()
     };
     let signatures = input::signatures(&input::catalog(&args.catalog)?)?;
-    let outcome = run_engines(&mut *source, &config, &signatures, workers(args), |_| Nothing)
-        .map_err(|e| anyhow::anyhow!("{e}"))
-        .context("cannot count flows")?;
+    let outcome =
+        run_engines(&mut *source, &config, &signatures, workers(args.workers), |_| Nothing)
+            .map_err(|e| anyhow::anyhow!("{e}"))
+            .context("cannot count flows")?;
     let flows: u64 = outcome.workers.iter().map(|(_, s)| s.flows).sum();
     let peak: u64 = outcome.workers.iter().map(|(_, s)| s.peak_flows).sum();
     writeln!(out, "FLOWS={flows} PEAK={peak}")?;

@@ -1,19 +1,21 @@
-//! Flows and DNS answers of a study in order of time, as the labeler wants them.
+//! Flows and DNS answers of some clients in order of time, as the labeler wants them.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
-use ottoscope_catalog::{FlowEvidence, Labeler, NameLearned, Names};
+use foldhash::fast::RandomState;
+use ottoscope_catalog::{FlowEvidence, Labeler, Names};
 use ottoscope_flow::{FlowId, Timestamp, Transport};
 
-use super::views::{DnsView, DnsViewRow, FlowView, FlowViewRow, PlaceViewRow};
+use super::deal::{Chunk, Item, resolution, server_key};
+use super::predicted::PredictionViewRow;
+use super::views::{DnsView, DnsViewRow, FlowView, FlowViewRow, PlaceViewRow, Role};
 use crate::error::Result;
-use crate::merge::Merged;
-use crate::pseudonym::address_key;
-use crate::study::Study;
+use crate::table::Table;
 
-/// Most flows of name resolution that wait for their end; the first to end go first.
+/// Most flows of name resolution that wait for their end, over all workers; the first to end go
+/// first.
 const MAX_WAITING: usize = 200_000;
 /// Most names remembered of one flow of name resolution.
 const MAX_QUERIED: usize = 64;
@@ -31,50 +33,80 @@ struct Waiting {
     queried: Vec<Box<str>>,
 }
 
-/// Reads a study once. `each` is called for every flow, with its place in the order of first
-/// packets; flows of name resolution come late, at their end. How many flows there are is
-/// returned.
-pub(super) fn walk(
-    study: &Study,
-    labeler: &mut Labeler,
-    mut each: impl FnMut(&mut Labeler, u64, &FlowEvidence<'_>) -> Result<()>,
-) -> Result<u64> {
-    let mut flows = Merged::<FlowView>::open(&study.table("flows"))?;
-    let mut answers = Merged::<DnsView>::open(&study.table("dns"))?;
-    let mut resolving = Resolving::default();
-    let mut index = 0;
-    loop {
-        let (flow_at, answer_at) = (flows.time(), answers.time());
-        // An answer goes before a flow of the same instant: it may have led to it.
-        let answer_first = match (flow_at, answer_at) {
-            (None, None) => break,
-            (Some(flow), Some(answer)) => answer <= flow,
-            (flow, _) => flow.is_none(),
-        };
-        if answer_first {
-            if let Some(row) = answers.row() {
-                resolving.end_before(row.at, &mut |w| w.judge(labeler, &mut each))?;
-                learn(labeler, &row);
-                resolving.asked(&row);
-            }
-            answers.advance()?;
-        } else {
-            if let Some(row) = flows.row() {
-                match resolver(row.protocol) {
-                    Some(protocol) => {
-                        if let Some(full) = resolving.wait(index, &row, protocol) {
-                            full.judge(labeler, &mut each)?;
+/// A flow to be judged.
+pub(super) struct Judged<'a> {
+    /// Its place among the worker's flows in the order of first packets.
+    pub(super) index: u64,
+    /// What is known of it.
+    pub(super) flow: FlowEvidence<'a>,
+    /// What a model said of it; flows of name resolution have no need of it.
+    pub(super) predicted: Option<PredictionViewRow<'a>>,
+}
+
+/// Walks through what falls to one worker and tells its labeler of answers.
+pub(super) struct Walker {
+    worker: u16,
+    labeler: Labeler,
+    resolving: Resolving,
+    index: u64,
+}
+
+impl Walker {
+    /// For one of so many workers.
+    pub(super) fn new(worker: u16, workers: u16, labeler: Labeler) -> Self {
+        let room = MAX_WAITING / usize::from(workers);
+        Walker { worker, labeler, resolving: Resolving { room, ..Resolving::default() }, index: 0 }
+    }
+
+    /// Calls `each` for the worker's flows; those of name resolution come late, at their end.
+    pub(super) fn take(
+        &mut self,
+        chunk: &Chunk<FlowView>,
+        mut each: impl FnMut(&mut Labeler, &Judged<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Walker { worker, labeler, resolving, index } = self;
+        for item in chunk.of(*worker) {
+            let dealt = match item {
+                Item::Answer(columns, at) => {
+                    let now = DnsView::place(columns, at).0;
+                    resolving.end_before(now, &mut |w| w.judge(labeler, &mut each))?;
+                    let row = || DnsView::row(columns, at);
+                    match DnsView::role(columns, at) {
+                        Role::Query => resolving.asked(&row()),
+                        Role::Address => {
+                            resolution(&row(), |answer| labeler.own_name_learned(answer));
                         }
+                        Role::Other => {}
                     }
-                    None => each(labeler, index, &evidence(&row))?,
+                    continue;
+                }
+                Item::Flow(dealt) => dealt,
+            };
+            let row = FlowView::row(dealt.columns, dealt.at);
+            match resolver(row.protocol) {
+                Some(protocol) => {
+                    if let Some(full) = resolving.wait(*index, &row, protocol) {
+                        full.judge(labeler, &mut each)?;
+                    }
+                }
+                None => {
+                    let flow = FlowEvidence { heard: dealt.heard, ..evidence(&row, dealt.server) };
+                    each(labeler, &Judged { index: *index, flow, predicted: dealt.predicted })?;
                 }
             }
-            index += 1;
-            flows.advance()?;
+            *index += 1;
         }
+        Ok(())
     }
-    resolving.end_all(&mut |w| w.judge(labeler, &mut each))?;
-    Ok(index)
+
+    /// Calls `each` for what still waits.
+    pub(super) fn end(
+        &mut self,
+        mut each: impl FnMut(&mut Labeler, &Judged<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Walker { labeler, resolving, .. } = self;
+        resolving.end_all(&mut |w| w.judge(labeler, &mut each))
+    }
 }
 
 /// The name of a protocol that resolves names.
@@ -84,32 +116,6 @@ fn resolver(protocol: Option<&str>) -> Option<&'static str> {
         "mdns" => Some("mdns"),
         _ => None,
     }
-}
-
-fn learn(labeler: &mut Labeler, row: &DnsViewRow<'_>) {
-    let (Some(name), Some(answer), Some(ttl)) = (row.name, row.answer, row.ttl) else { return };
-    if row.kind != "response" || !matches!(row.answer_type, Some("A" | "AAAA")) {
-        return;
-    }
-    let Some(address) = address_key(answer) else { return };
-    let mut names = [name; 17];
-    let mut count = 1;
-    for step in row.chain.into_iter().flat_map(|chain| chain.split(',')).take(16) {
-        names[count] = step;
-        count += 1;
-    }
-    labeler.name_learned(&NameLearned {
-        at: row.at,
-        client: row.client,
-        names: &names[..count],
-        addresses: &[address],
-        ttl,
-        over_http: false,
-    });
-}
-
-fn server_key(text: &str) -> IpAddr {
-    address_key(text).unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
 }
 
 fn transport(name: &str) -> Transport {
@@ -125,7 +131,7 @@ fn transport(name: &str) -> Transport {
 }
 
 /// What the labeler is told of a row.
-pub(super) fn evidence<'a>(row: &FlowViewRow<'a>) -> FlowEvidence<'a> {
+fn evidence<'a>(row: &FlowViewRow<'a>, server: Option<IpAddr>) -> FlowEvidence<'a> {
     FlowEvidence {
         client_port: row.client_port,
         protocol: row.protocol.unwrap_or_default(),
@@ -138,7 +144,7 @@ pub(super) fn evidence<'a>(row: &FlowViewRow<'a>) -> FlowEvidence<'a> {
             FlowId(row.flow),
             (row.first, row.last),
             row.client,
-            (server_key(row.server), row.server_port),
+            (server.unwrap_or_else(|| server_key(row.server)), row.server_port),
             transport(row.transport),
         )
     }
@@ -158,10 +164,11 @@ pub(super) fn place<'a>(row: &PlaceViewRow<'a>) -> FlowEvidence<'a> {
 /// Flows of name resolution that are not over.
 #[derive(Default)]
 struct Resolving {
-    waiting: HashMap<u64, Waiting>,
+    room: usize,
+    waiting: HashMap<u64, Waiting, RandomState>,
     ends: BinaryHeap<Reverse<(Timestamp, u64)>>,
     /// Names asked at this very instant by flows whose row comes next.
-    early: (Timestamp, HashMap<u64, Vec<Box<str>>>),
+    early: (Timestamp, HashMap<u64, Vec<Box<str>>, RandomState>),
 }
 
 impl Resolving {
@@ -185,7 +192,7 @@ impl Resolving {
         self.ends.push(Reverse((row.last, row.flow)));
         // Two rows of one id: 64 bits collided; the former is judged as it is.
         let former = self.waiting.insert(row.flow, new);
-        if former.is_some() || self.waiting.len() <= MAX_WAITING {
+        if former.is_some() || self.waiting.len() <= self.room {
             return former;
         }
         self.ends.pop().and_then(|Reverse((_, flow))| self.waiting.remove(&flow))
@@ -193,9 +200,6 @@ impl Resolving {
 
     fn asked(&mut self, row: &DnsViewRow<'_>) {
         let Some(name) = row.name else { return };
-        if row.kind != "query" {
-            return;
-        }
         let names = match self.waiting.get_mut(&row.flow) {
             Some(waiting) => &mut waiting.queried,
             None => {
@@ -242,7 +246,7 @@ impl Waiting {
     fn judge(
         &self,
         labeler: &mut Labeler,
-        each: &mut impl FnMut(&mut Labeler, u64, &FlowEvidence<'_>) -> Result<()>,
+        each: &mut impl FnMut(&mut Labeler, &Judged<'_>) -> Result<()>,
     ) -> Result<()> {
         let flow = FlowEvidence {
             protocol: self.protocol,
@@ -255,6 +259,6 @@ impl Waiting {
                 self.transport,
             )
         };
-        each(labeler, self.index, &flow)
+        each(labeler, &Judged { index: self.index, flow, predicted: None })
     }
 }

@@ -163,6 +163,18 @@ impl Study {
         self.config.shares(self.workers)
     }
 
+    /// How many workers share its memory.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// Shares memory out between as many workers as it is enough for, but at most so many.
+    pub fn share_out_up_to(&mut self, workers: usize) {
+        let total = self.config.memory.total.0;
+        let enough = |workers: &usize| total == 0 || total >= least_memory(*workers);
+        self.workers = (1..=workers).rev().find(enough).unwrap_or(1);
+    }
+
     /// Shares memory out between so many workers; `memory` stands for `memory.total` in what
     /// this program does from now on, without being written to `study.toml`.
     ///
@@ -239,6 +251,17 @@ mod tests {
         fs::write(dir.path().join("thesis.tex"), "").unwrap();
         assert!(matches!(Study::create(dir.path(), &[]), Err(StoreError::NotEmpty(_))));
         assert!(!dir.path().join(STUDY_FILE).exists());
+    }
+
+    #[test]
+    fn memory_is_shared_between_as_many_as_it_is_enough_for() {
+        let dir = tempfile::tempdir().unwrap();
+        for (total, expected) in [("0", 8), ("200MiB", 2), ("1GiB", 8), ("1MiB", 1)] {
+            let root = dir.path().join(total);
+            let mut study = Study::create(&root, &[("memory.total", total)]).unwrap();
+            study.share_out_up_to(8);
+            assert_eq!(study.workers(), expected, "{total}");
+        }
     }
 
     #[test]

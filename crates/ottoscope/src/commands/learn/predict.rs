@@ -115,7 +115,8 @@ fn of_study(
     out: &mut dyn Write,
 ) -> anyhow::Result<ExitCode> {
     may_ask_studies(trained)?;
-    let study = Study::open(study).map_err(stored)?;
+    let mut study = Study::open(study).map_err(stored)?;
+    study.share_out_up_to(args.threads);
     keeps_enough(&study, trained)?;
     let catalog = Arc::new(input::study_catalog(&study, &args.catalog)?);
     let lock = study.lock().map_err(stored)?;
