@@ -184,7 +184,7 @@ impl<S: Sink> Engine<S> {
                     continue;
                 }
             }
-            soon.frames.push(frame);
+            self.meet(&mut soon, frame);
             if soon.frames.len() == TOGETHER {
                 self.all_of(&mut soon)?;
                 steady = true;
@@ -194,7 +194,6 @@ impl<S: Sink> Engine<S> {
     }
 
     fn all_of(&mut self, soon: &mut Soon<'_>) -> Result<(), S::Error> {
-        self.meet(soon);
         self.warm_entries(soon);
         for (i, frame) in soon.frames.iter().enumerate() {
             self.frame(frame, &soon.decoded[i], soon.conversations[i].as_ref())?;

@@ -16,9 +16,6 @@ use crate::sink::Sink;
 /// Frames looked at before the first of them is worked on.
 pub const TOGETHER: usize = 16;
 
-/// Somewhere in a frame's headers.
-const HEADERS: usize = 26;
-
 /// Whose packet it is.
 pub(super) struct Conversation {
     pub(super) key: FlowKey,
@@ -53,24 +50,19 @@ impl<S: Sink> Engine<S> {
         self.shard.owns(hash).then_some(Conversation { key, forward, hash })
     }
 
-    /// Decodes the frames, but for those of other workers.
+    /// Decodes a frame, unless it is another worker's.
     #[inline]
-    pub(super) fn meet(&self, soon: &mut Soon<'_>) {
-        // With several workers another core has read them from the file.
-        let headers = soon.frames.iter().filter(|frame| !frame.elsewhere);
-        black_box(headers.fold(0, |sum, frame| sum ^ frame.bytes.get(HEADERS).unwrap_or(&0)));
-        for frame in &soon.frames {
-            let decoded = if frame.elsewhere {
-                Ok(Decoded::NotIp(0))
-            } else {
-                packet::decode(frame.link, frame.bytes)
-            };
-            soon.conversations.push(match &decoded {
-                Ok(Decoded::Packet(packet)) => self.conversation(packet),
-                _ => None,
-            });
-            soon.decoded.push(decoded);
-        }
+    pub(super) fn meet<'a>(&self, soon: &mut Soon<'a>, frame: Frame<'a>) {
+        soon.decoded.push(if frame.elsewhere {
+            Ok(Decoded::NotIp(0))
+        } else {
+            packet::decode(frame.link, frame.bytes)
+        });
+        soon.conversations.push(match soon.decoded.last() {
+            Some(Ok(Decoded::Packet(packet))) => self.conversation(packet),
+            _ => None,
+        });
+        soon.frames.push(frame);
     }
 
     /// Reads from memory what working on frames will.
