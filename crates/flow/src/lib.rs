@@ -16,6 +16,7 @@ mod entry;
 mod fingerprint;
 mod index;
 mod key;
+pub mod memory;
 pub mod model;
 pub mod run;
 pub mod said;

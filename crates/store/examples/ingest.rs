@@ -46,6 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (finished, peak) = (started.elapsed(), peak_memory());
     let names = record.part_names(0);
+    ottoscope_flow::memory::give_back();
     let summary = label(&study, &lock, &catalog, LabelerConfig::default(), &names)?;
     println!(
         "tables in {:.2} s and {} MB, {} labels in {:.2} s and {} MB",

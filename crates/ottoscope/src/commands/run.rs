@@ -12,6 +12,7 @@ use ottoscope_catalog::LabelerConfig;
 use ottoscope_flow::Summary;
 use ottoscope_flow::capture::{CaptureError, CaptureInfo, Captures, Options, Packets, Progress};
 use ottoscope_flow::dissector::signature::SignatureSet;
+use ottoscope_flow::memory;
 use ottoscope_flow::run::{RunError, run as run_engines};
 use ottoscope_learn::samples::PACKETS;
 use ottoscope_store::tables::{CaptureRow, Captures as CapturesTable};
@@ -66,6 +67,8 @@ pub(crate) fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCod
             .map_err(stored)?;
     let done = ingest(args, &study, &secret, &mut *source, &signatures, progress, &mut record)
         .and_then(|stopped_by| {
+            // What flows and rows took is nobody's now, and threads of others come.
+            memory::give_back();
             let config = LabelerConfig::default();
             let names = record.part_names(0);
             if let Some(model) = &model {

@@ -417,8 +417,8 @@ impl StudyConfig {
             streams: to_usize(self.memory.streams.0).min(each / 10),
             // Rows are sorted and encoded in copies, two parts at a time.
             rows: to_usize(self.memory.rows.0).min(each / 12).max(1 << 20),
-            names: all / 4,
-            clients: all / 3,
+            names: all / 6,
+            clients: all / 5,
         }
     }
 
