@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ottoscope_catalog::{Catalog, Explanation, Feedback, Label, Labeler, LabelerConfig};
-use ottoscope_flow::{FlowId, Span};
+use ottoscope_flow::{FlowId, Span, memory};
 
 use crate::error::Result;
 use crate::layout::{PartNames, TABLES};
@@ -181,6 +181,7 @@ fn second_pass(
     let servers = all.as_ref().unwrap_or(&feedback[0]);
     let taught = !servers.is_empty() || !Predictions::open(study)?.is_empty();
     if taught && writers.iter().any(LabelWriter::lacks_some) {
+        memory::give_back();
         let dealer = Dealer::new(study, writers.len() as u16)?.with_predictions(study)?;
         let mut second: Vec<Second<'_>> = writers
             .iter_mut()

@@ -2,6 +2,7 @@
 
 use foldhash::HashSet;
 use ottoscope_catalog::Client;
+use ottoscope_flow::memory;
 
 use super::deal::{Chunk, Dealer, Hand, Item};
 use super::views::{ClientView, UseView, Used};
@@ -79,6 +80,8 @@ impl<T: Used> Hand<T> for Joiner<'_> {
 /// Goes through the passes that are left after the first.
 pub(super) fn go_on(study: &Study, workers: u16, joiners: &mut [Joiner<'_>]) -> Result<()> {
     for _ in 1..joiners.first().map_or(0, |joiner| joiner.passes) {
+        // Clients of the last pass, and what the threads that read for it kept.
+        memory::give_back();
         let hands = joiners.iter_mut().map(|joiner| joiner as &mut dyn Hand<UseView>).collect();
         Dealer::new(study, workers)?.deal_to(hands)?;
     }
