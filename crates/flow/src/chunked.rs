@@ -1,8 +1,5 @@
 //! A list that grows by pieces, each twice as long as the one before, which are never moved:
 //! growing copies nothing, takes no memory twice, and leaves no holes behind.
-//!
-//! Allocators take large pieces from the system for themselves alone. It gives memory when it is
-//! touched, and has it back when the piece goes.
 
 use std::ops::{Index, IndexMut};
 
@@ -49,16 +46,6 @@ impl<T> Chunked<T> {
             self.len += 1;
         }
     }
-
-    /// Lets go of the values from `len` on as far as that empties pieces.
-    pub(crate) fn give_back(&mut self, len: usize) {
-        while let Some(last) = self.pieces.last()
-            && self.len - last.len() >= len
-        {
-            self.len -= last.len();
-            self.pieces.pop();
-        }
-    }
 }
 
 impl<T> Index<usize> for Chunked<T> {
@@ -84,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_come_and_go() {
+    fn values_are_found_in_their_pieces() {
         let mut list = Chunked::default();
         assert!(list.is_empty());
         let count = 7 * FIRST + 3; // three pieces, and a fourth begun
@@ -92,13 +79,5 @@ mod tests {
         list[3 * FIRST] = 5;
         assert!((0..count).all(|i| list[i] == if i == 3 * FIRST { 5 } else { i }));
         assert!(list.pieces.iter().map(Vec::len).eq([FIRST, 2 * FIRST, 4 * FIRST, 3]));
-        list.give_back(7 * FIRST + 1);
-        assert_eq!((list.len(), list.pieces.len()), (count, 4));
-        list.give_back(7 * FIRST);
-        assert_eq!((list.len(), list.pieces.len()), (7 * FIRST, 3));
-        list.push(9);
-        assert_eq!((list.len(), list[7 * FIRST]), (7 * FIRST + 1, 9));
-        list.give_back(0);
-        assert!(list.is_empty());
     }
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use ottoscope_wire::packet::{self, Decoded, Packet};
 use ottoscope_wire::{LinkType, WireError};
 
-use crate::chunked::Chunked;
 use crate::cold::Cold;
 use crate::config::Config;
 use crate::defrag::{Datagram, Defrag, Outcome};
@@ -30,6 +29,9 @@ pub use ahead::TOGETHER;
 
 /// Rows of anomalies a worker hands over; what comes on top is counted.
 const ANOMALY_ROWS: u64 = 100_000;
+
+/// Entries whose memory is given back together when all flows end.
+const GIVEN_BACK: usize = 1 << 14;
 
 /// Bytes of a flow's entry, its place in the index, which has about two slots a flow, and its timer.
 const PER_FLOW: usize = size_of::<Entry>() + 2 * size_of::<u64>() + size_of::<Timer>();
@@ -126,7 +128,7 @@ pub struct Engine<S: Sink> {
     shard: Shard,
     sink: S,
     index: Index,
-    entries: Chunked<Entry>,
+    entries: Vec<Entry>,
     free: Vec<u32>,
     cold: Cold,
     wheel: Wheel,
@@ -147,7 +149,7 @@ impl<S: Sink> Engine<S> {
             shard,
             sink,
             index: Index::new(),
-            entries: Chunked::default(),
+            entries: Vec::new(),
             free: Vec::new(),
             cold: Cold::default(),
             wheel: Wheel::new(),
@@ -281,7 +283,10 @@ impl<S: Sink> Engine<S> {
                 let end = self.entries[slot].silent_end(now, &self.config);
                 self.hand_over(slot as u32, end)?;
             }
-            self.entries.give_back(slot);
+            if slot.is_multiple_of(GIVEN_BACK) {
+                self.entries.truncate(slot);
+                self.entries.shrink_to_fit();
+            }
         }
         self.cold = Cold::default();
         self.sink.end()?;
