@@ -49,17 +49,26 @@ struct Asked {
     heard: Option<Arc<Heard>>,
 }
 
-/// One row, by where it lies in the chunk.
+/// Batch and row of what lies in a chunk.
+type Place = (u32, u32);
+
+/// One row of a chunk.
 struct Event {
+    /// [`Client::key`].
     key: u64,
-    batch: u32,
-    row: u32,
-    /// Place in `asked`, plus 1.
-    asked: u32,
-    /// Batch and row of its prediction, the former plus 1.
-    predicted: (u32, u32),
     worker: u16,
-    is_answer: bool,
+    place: Place,
+    kind: Kind,
+}
+
+/// What a row is.
+enum Kind {
+    Answer,
+    Flow {
+        /// Its number in `asked`.
+        asked: Option<u32>,
+        predicted: Option<Place>,
+    },
 }
 
 /// What a worker gets.
@@ -90,25 +99,29 @@ impl<T: Dealt> Chunk<T> {
     /// What falls to a worker.
     pub(super) fn of(&self, worker: u16) -> impl Iterator<Item = Item<'_, T>> {
         self.events.iter().filter(move |event| event.worker == worker).map(|event| {
-            let at = event.row as usize;
-            if event.is_answer {
-                return Item::Answer(self.answers.held[event.batch as usize].columns(), at);
-            }
-            let asked = event.asked.checked_sub(1).map(|i| &self.asked[i as usize]);
-            let (batch, row) = event.predicted;
-            let predicted = batch
-                .checked_sub(1)
-                .map(|batch| self.predictions.held[batch as usize].get(row as usize));
-            let columns = self.flows.held[event.batch as usize].columns();
+            let Kind::Flow { asked, predicted } = event.kind else {
+                let (rows, at) = self.answers.at(event.place);
+                return Item::Answer(rows.columns(), at);
+            };
+            let asked = asked.map(|i| &self.asked[i as usize]);
+            let (rows, at) = self.flows.at(event.place);
             Item::Flow(Flow {
                 key: event.key,
-                columns,
+                columns: rows.columns(),
                 at,
                 server: asked.map(|asked| asked.server),
                 heard: asked.and_then(|asked| asked.heard.as_deref()),
-                predicted,
+                predicted: predicted.map(|place| {
+                    let (rows, at) = self.predictions.at(place);
+                    rows.get(at)
+                }),
             })
         })
+    }
+
+    /// Adds a row of a client, which falls to one of so many workers.
+    fn add(&mut self, key: u64, workers: u16, place: Place, kind: Kind) {
+        self.events.push(Event { key, worker: worker(key, workers), place, kind });
     }
 }
 
@@ -125,7 +138,7 @@ impl<T: Table> Batches<T> {
     }
 
     /// Where the current row lies, whose batch is held from now on.
-    fn hold(&mut self, rows: &Merged<T>) -> Option<(u32, u32)> {
+    fn hold(&mut self, rows: &Merged<T>) -> Option<Place> {
         let (part, rows, at) = rows.current()?;
         if self.of_part.len() <= part {
             self.of_part.resize(part + 1, u32::MAX);
@@ -137,6 +150,11 @@ impl<T: Table> Batches<T> {
             self.held.push(Arc::clone(rows));
         }
         Some((*batch, at as u32))
+    }
+
+    /// The batch of a place, and the row there.
+    fn at(&self, (batch, row): Place) -> (&Rows<T>, usize) {
+        (&self.held[batch as usize], row as usize)
     }
 }
 
@@ -237,23 +255,13 @@ impl<T: Dealt> Dealer<T> {
     fn answer(&mut self) -> Result<()> {
         let Some((answers, names)) = &mut self.answers else { return Ok(()) };
         if let Some((_, rows, i)) = answers.current()
-            && let Some((batch, row)) = self.chunk.answers.hold(answers)
+            && let Some(place) = self.chunk.answers.hold(answers)
         {
             if DnsView::role(rows.columns(), i) == Role::Address {
                 resolution(&rows.get(i), |answer| names.learn(answer));
             }
             let key = Client::of(DnsView::client(rows.columns(), i)).key();
-            let worker = worker(key, self.workers);
-            let (asked, predicted) = (0, (0, 0));
-            self.chunk.events.push(Event {
-                key,
-                batch,
-                row,
-                asked,
-                predicted,
-                worker,
-                is_answer: true,
-            });
+            self.chunk.add(key, self.workers, place, Kind::Answer);
         }
         answers.advance()
     }
@@ -261,37 +269,27 @@ impl<T: Dealt> Dealer<T> {
     fn flow(&mut self) -> Result<()> {
         let chunk = &mut self.chunk;
         if let Some((_, rows, i)) = self.flows.current()
-            && let Some((batch, row)) = chunk.flows.hold(&self.flows)
+            && let Some(place) = chunk.flows.hold(&self.flows)
         {
             let columns = rows.columns();
             let key = Client::of(T::client(columns, i)).key();
             let (first, flow) = T::place(columns, i);
-            let mut asked = 0;
+            let mut asked = None;
             if let Some((_, names)) = &self.answers
                 && let Some(server) = T::asks(columns, i)
             {
                 let server = server_key(server);
                 let heard = names.of(server, first).map(Arc::clone);
+                asked = Some(chunk.asked.len() as u32);
                 chunk.asked.push(Asked { server, heard });
-                asked = chunk.asked.len() as u32;
             }
-            let mut predicted = (0, 0);
+            let mut predicted = None;
             if let Some(predictions) = &mut self.predictions
                 && let Some(rows) = predictions.find((first, flow))?
-                && let Some((batch, row)) = chunk.predictions.hold(rows)
             {
-                predicted = (batch + 1, row);
+                predicted = chunk.predictions.hold(rows);
             }
-            let worker = worker(key, self.workers);
-            chunk.events.push(Event {
-                key,
-                batch,
-                row,
-                asked,
-                predicted,
-                worker,
-                is_answer: false,
-            });
+            chunk.add(key, self.workers, place, Kind::Flow { asked, predicted });
             self.dealt += 1;
         }
         self.flows.advance()

@@ -1,5 +1,6 @@
 //! The kernel's ring of received packets (`packet(7)`, `TPACKET_V3`), and the few calls around
-//! it. The unsafe code of this crate but for one call ([`crate::memory`]): everything that goes out of here is plain bytes.
+//! it. The unsafe code of this crate but for one call ([`crate::memory`]): everything that goes
+//! out of here is plain bytes.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_int, c_short, c_void};
