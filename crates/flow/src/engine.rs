@@ -81,8 +81,10 @@ impl Shard {
 
     /// The worker that keeps the flow of a frame; `None` where all are to look at it.
     pub(crate) fn owner(&self, link: LinkType, bytes: &[u8]) -> Option<usize> {
-        let Ok(Decoded::Packet(packet)) = packet::decode(link, bytes) else { return None };
-        let (key, _) = FlowKey::of(&packet);
+        let mut decoded = Decoded::NOTHING;
+        decoded.read(link, bytes).ok()?;
+        let Decoded::Packet(packet) = &decoded else { return None };
+        let (key, _) = FlowKey::of(packet);
         Some(self.owner_of(key.hash(&self.hash)))
     }
 }
@@ -175,7 +177,7 @@ impl<S: Sink> Engine<S> {
         &mut self,
         frames: impl IntoIterator<Item = Frame<'a>>,
     ) -> Result<(), S::Error> {
-        let mut soon = Soon::default();
+        let mut soon = Soon::new();
         // Whether none of them moves the clock.
         let mut steady = true;
         for frame in frames {
@@ -198,7 +200,8 @@ impl<S: Sink> Engine<S> {
     fn all_of(&mut self, soon: &mut Soon<'_>) -> Result<(), S::Error> {
         self.warm_entries(soon);
         for (i, frame) in soon.frames.iter().enumerate() {
-            self.frame(frame, &soon.decoded[i], soon.conversations[i].as_ref())?;
+            let decoded = soon.read[i].map(|()| &soon.decoded[i]);
+            self.frame(frame, decoded, soon.conversations[i].as_ref())?;
         }
         soon.clear();
         Ok(())
@@ -207,7 +210,7 @@ impl<S: Sink> Engine<S> {
     fn frame(
         &mut self,
         frame: &Frame<'_>,
-        decoded: &Result<Decoded<'_>, WireError>,
+        decoded: Result<&Decoded<'_>, WireError>,
         conversation: Option<&Conversation>,
     ) -> Result<(), S::Error> {
         self.capture = frame.capture;
@@ -243,7 +246,7 @@ impl<S: Sink> Engine<S> {
             }
             Err(error) => {
                 self.capture_tally(frame.capture).undecoded += 1;
-                self.broken(frame, *error, frame.bytes.get(error.offset..).unwrap_or(&[]))
+                self.broken(frame, error, frame.bytes.get(error.offset..).unwrap_or(&[]))
             }
         }
     }

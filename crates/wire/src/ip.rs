@@ -27,20 +27,26 @@ pub(crate) fn decode<'a>(
     context: &Context,
     bytes: &'a [u8],
     at: usize,
-) -> Result<Decoded<'a>, WireError> {
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     if context.depth > MAX_DEPTH {
         return Err(WireError::new(Layer::Ipv4, at, Reason::TooDeep));
     }
     match bytes.get(at).map(|first| first >> 4) {
-        Some(4) => v4(context, bytes, at),
-        Some(6) => v6(context, bytes, at),
+        Some(4) => v4(context, bytes, at, out),
+        Some(6) => v6(context, bytes, at, out),
         Some(other) => Err(WireError::new(Layer::Ipv4, at, Reason::BadVersion(u32::from(other)))),
         None => Err(cut(Layer::Ipv4, bytes, at, 20)),
     }
 }
 
 #[inline]
-fn v4<'a>(context: &Context, bytes: &'a [u8], at: usize) -> Result<Decoded<'a>, WireError> {
+fn v4<'a>(
+    context: &Context,
+    bytes: &'a [u8],
+    at: usize,
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     const LEN: usize = 20;
     const MORE: u16 = 0x2000;
     const OFFSET: u16 = 0x1fff;
@@ -70,18 +76,24 @@ fn v4<'a>(context: &Context, bytes: &'a [u8], at: usize) -> Result<Decoded<'a>, 
         payload_len: (total - header_len) as u32,
     };
     if fragment & (MORE | OFFSET) != 0 {
-        return Ok(Decoded::Fragment(Fragment {
+        *out = Decoded::Fragment(Fragment {
             head: head(context, &ip, u32::from(u16::from_be_bytes([header[4], header[5]]))),
             offset: u32::from(fragment & OFFSET) * 8,
             more: fragment & MORE != 0,
             payload: &bytes[at + header_len..],
             payload_len: ip.payload_len,
-        }));
+        });
+        return Ok(());
     }
-    transport::decode(context, &ip, bytes, at + header_len)
+    transport::decode(context, &ip, bytes, at + header_len, out)
 }
 
-fn v6<'a>(context: &Context, bytes: &'a [u8], at: usize) -> Result<Decoded<'a>, WireError> {
+fn v6<'a>(
+    context: &Context,
+    bytes: &'a [u8],
+    at: usize,
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     const LEN: usize = 40;
     const NO_NEXT: u8 = 59;
     let Some(header) = bytes.get(at..).and_then(|b| b.first_chunk::<LEN>()) else {
@@ -123,15 +135,16 @@ fn v6<'a>(context: &Context, bytes: &'a [u8], at: usize) -> Result<Decoded<'a>, 
                     continue;
                 }
                 let [.., a, b, c, d] = *extension;
-                return Ok(Decoded::Fragment(Fragment {
+                *out = Decoded::Fragment(Fragment {
                     head: head(context, &ip, u32::from_be_bytes([a, b, c, d])),
                     offset: u32::from(field & 0xfff8),
                     more: field & 1 != 0,
                     payload: bytes.get(here..).unwrap_or_default(),
                     payload_len: ip.payload_len,
-                }));
+                });
+                return Ok(());
             }
-            _ => return transport::decode(context, &ip, bytes, here),
+            _ => return transport::decode(context, &ip, bytes, here, out),
         };
         let Some([next, units]) = bytes.get(here..).and_then(|b| b.first_chunk::<2>()) else {
             return Err(cut(Layer::Ipv6, bytes, here, 2));
@@ -169,7 +182,8 @@ pub(crate) fn authentication<'a>(
     ip: &Header,
     bytes: &'a [u8],
     at: usize,
-) -> Result<Decoded<'a>, WireError> {
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     let Some([next, words]) = bytes.get(at..).and_then(|b| b.first_chunk::<2>()) else {
         return Err(cut(Layer::Ipv6, bytes, at, 12));
     };
@@ -179,7 +193,7 @@ pub(crate) fn authentication<'a>(
         return Err(WireError::new(Layer::Ipv6, at, Reason::TooDeep));
     }
     let ip = Header { protocol: *next, payload_len: shorten(ip, len, at)?, ..*ip };
-    transport::decode(&inside, &ip, bytes, at + len)
+    transport::decode(&inside, &ip, bytes, at + len, out)
 }
 
 /// The length of the IP header at `at` if it is one and its length fits what was announced.

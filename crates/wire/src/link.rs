@@ -105,13 +105,23 @@ pub(crate) fn cut(layer: Layer, bytes: &[u8], at: usize, need: usize) -> WireErr
     WireError::truncated(layer, at, need, bytes.len().saturating_sub(at))
 }
 
+#[allow(clippy::unnecessary_wraps)] // as every reader answers
+fn not_ip(ether_type: u16, out: &mut Decoded<'_>) -> Result<(), WireError> {
+    *out = Decoded::NotIp(ether_type);
+    Ok(())
+}
+
 /// Reads a frame of `link`.
 #[inline]
-pub(crate) fn decode(link: LinkType, bytes: &[u8]) -> Result<Decoded<'_>, WireError> {
+pub(crate) fn decode<'a>(
+    link: LinkType,
+    bytes: &'a [u8],
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     let context = Context::default();
     match link {
-        LinkType::ETHERNET => ethernet(&context, bytes, 0),
-        other => decode_rare(&context, other, bytes),
+        LinkType::ETHERNET => ethernet(&context, bytes, 0, out),
+        other => decode_rare(&context, other, bytes, out),
     }
 }
 
@@ -119,31 +129,32 @@ fn decode_rare<'a>(
     context: &Context,
     link: LinkType,
     bytes: &'a [u8],
-) -> Result<Decoded<'a>, WireError> {
-    let protocol_at = |at: usize, header: usize| {
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
+    let mut protocol_at = |at: usize, header: usize| {
         let protocol = be16(bytes, at).ok_or_else(|| cut(Layer::Link, bytes, 0, header))?;
         match protocol {
             // Linux's ETH_P_802_3 and ETH_P_802_2: no EtherType but an LLC header follows.
-            1 | 4 => llc(context, bytes, header),
-            _ => network(context, protocol, bytes, header),
+            1 | 4 => llc(context, bytes, header, out),
+            _ => network(context, protocol, bytes, header, out),
         }
     };
     match link {
         LinkType(12 | 14) | LinkType::RAW | LinkType::IPV4 | LinkType::IPV6 => {
-            ip::decode(context, bytes, 0)
+            ip::decode(context, bytes, 0, out)
         }
-        LinkType::NULL | LinkType::LOOP => loopback(context, bytes),
+        LinkType::NULL | LinkType::LOOP => loopback(context, bytes, out),
         LinkType::LINUX_SLL => protocol_at(14, 16),
         LinkType::LINUX_SLL2 => protocol_at(0, 20),
-        LinkType::PPP | LinkType::PPP_HDLC => ppp(context, bytes, 0),
-        LinkType::PPP_WITH_DIRECTION => ppp(context, bytes, 1),
-        LinkType::PPP_ETHER => pppoe(context, bytes, 0),
+        LinkType::PPP | LinkType::PPP_HDLC => ppp(context, bytes, 0, out),
+        LinkType::PPP_WITH_DIRECTION => ppp(context, bytes, 1, out),
+        LinkType::PPP_ETHER => pppoe(context, bytes, 0, out),
         LinkType::CISCO_HDLC => protocol_at(2, 4),
-        LinkType::IEEE802_11 => wireless(context, bytes, 0, false),
-        LinkType::IEEE802_11_RADIOTAP => radiotap(context, bytes),
-        LinkType::IEEE802_11_PRISM => prism(context, bytes),
-        LinkType::IEEE802_11_AVS => avs(context, bytes, 0),
-        _ => Ok(Decoded::NotIp(0)),
+        LinkType::IEEE802_11 => wireless(context, bytes, 0, false, out),
+        LinkType::IEEE802_11_RADIOTAP => radiotap(context, bytes, out),
+        LinkType::IEEE802_11_PRISM => prism(context, bytes, out),
+        LinkType::IEEE802_11_AVS => avs(context, bytes, 0, out),
+        _ => not_ip(0, out),
     }
 }
 
@@ -153,28 +164,34 @@ pub(crate) fn ethernet<'a>(
     context: &Context,
     bytes: &'a [u8],
     at: usize,
-) -> Result<Decoded<'a>, WireError> {
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     let Some(protocol) = be16(bytes, at + 12) else {
         return Err(cut(Layer::Link, bytes, at, 14));
     };
     match protocol {
-        ether_type::IPV4 | ether_type::IPV6 => ip::decode(context, bytes, at + 14),
-        FIRST_ETHER_TYPE.. => network(context, protocol, bytes, at + 14),
+        ether_type::IPV4 | ether_type::IPV6 => ip::decode(context, bytes, at + 14, out),
+        FIRST_ETHER_TYPE.. => network(context, protocol, bytes, at + 14, out),
         length => {
             let end = bytes.len().min(at + 14 + usize::from(length));
-            llc(context, bytes.get(..end).unwrap_or(bytes), at + 14)
+            llc(context, bytes.get(..end).unwrap_or(bytes), at + 14, out)
         }
     }
 }
 
 /// IEEE 802.2 logical link control, with SNAP (RFC 1042).
-fn llc<'a>(context: &Context, bytes: &'a [u8], at: usize) -> Result<Decoded<'a>, WireError> {
+fn llc<'a>(
+    context: &Context,
+    bytes: &'a [u8],
+    at: usize,
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     match bytes.get(at..).unwrap_or_default() {
         [0xaa, 0xaa, 0x03, 0, 0, 0 | 0xf8, high, low, ..] => {
-            network(context, u16::from_be_bytes([*high, *low]), bytes, at + 8)
+            network(context, u16::from_be_bytes([*high, *low]), bytes, at + 8, out)
         }
-        [0x06, 0x06, 0x03, ..] => ip::decode(context, bytes, at + 3),
-        _ => Ok(Decoded::NotIp(0)),
+        [0x06, 0x06, 0x03, ..] => ip::decode(context, bytes, at + 3, out),
+        _ => not_ip(0, out),
     }
 }
 
@@ -184,7 +201,8 @@ pub(crate) fn network<'a>(
     mut protocol: u16,
     bytes: &'a [u8],
     mut at: usize,
-) -> Result<Decoded<'a>, WireError> {
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     let mut context = Context { depth: context.depth + 1, ..*context };
     if context.depth > MAX_DEPTH {
         return Err(WireError::new(Layer::Link, at, Reason::TooDeep));
@@ -207,18 +225,18 @@ pub(crate) fn network<'a>(
         at += if tag { 4 } else { 6 };
     }
     match protocol {
-        ether_type::IPV4 | ether_type::IPV6 => ip::decode(&context, bytes, at),
-        ether_type::ETHERNET => ethernet(&context, bytes, at),
-        ether_type::PPP => ppp(&context, bytes, at),
-        ether_type::PPPOE_SESSION => pppoe(&context, bytes, at),
-        ether_type::BACKBONE => ethernet(&context, bytes, at + 4),
-        _ if ether_type::MPLS.contains(&protocol) => mpls(&context, bytes, at),
+        ether_type::IPV4 | ether_type::IPV6 => ip::decode(&context, bytes, at, out),
+        ether_type::ETHERNET => ethernet(&context, bytes, at, out),
+        ether_type::PPP => ppp(&context, bytes, at, out),
+        ether_type::PPPOE_SESSION => pppoe(&context, bytes, at, out),
+        ether_type::BACKBONE => ethernet(&context, bytes, at + 4, out),
+        _ if ether_type::MPLS.contains(&protocol) => mpls(&context, bytes, at, out),
         // A length behind a VLAN tag.
         0..FIRST_ETHER_TYPE => {
             let end = bytes.len().min(at + usize::from(protocol));
-            llc(&context, bytes.get(..end).unwrap_or(bytes), at)
+            llc(&context, bytes.get(..end).unwrap_or(bytes), at, out)
         }
-        other => Ok(Decoded::NotIp(other)),
+        other => not_ip(other, out),
     }
 }
 
@@ -228,7 +246,8 @@ pub(crate) fn mpls<'a>(
     context: &Context,
     bytes: &'a [u8],
     mut at: usize,
-) -> Result<Decoded<'a>, WireError> {
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     let mut bottom = false;
     for _ in 0..MAX_TAGS {
         let label = be32(bytes, at).ok_or_else(|| cut(Layer::Mpls, bytes, at, 4))?;
@@ -243,33 +262,43 @@ pub(crate) fn mpls<'a>(
     }
     let first = *bytes.get(at).ok_or_else(|| cut(Layer::Mpls, bytes, at, 1))?;
     let guess = match first >> 4 {
-        4 | 6 => ip::decode(context, bytes, at),
-        0 => pseudowire(context, bytes, at + 4),
-        1 => return Ok(Decoded::NotIp(ether_type::MPLS[0])), // associated channel, RFC 4385
-        _ => return pseudowire(context, bytes, at),
+        4 | 6 => ip::decode(context, bytes, at, out),
+        0 => pseudowire(context, bytes, at + 4, out),
+        1 => return not_ip(ether_type::MPLS[0], out), // associated channel, RFC 4385
+        _ => return pseudowire(context, bytes, at, out),
     };
     match guess {
-        Ok(found @ (Decoded::Packet(_) | Decoded::Fragment(_))) => Ok(found),
-        Ok(_) => pseudowire(context, bytes, at),
-        Err(error) => match pseudowire(context, bytes, at) {
-            Ok(found @ (Decoded::Packet(_) | Decoded::Fragment(_))) => Ok(found),
+        Ok(()) if out.is_ip() => Ok(()),
+        Ok(()) => pseudowire(context, bytes, at, out),
+        Err(error) => match pseudowire(context, bytes, at, out) {
+            Ok(()) if out.is_ip() => Ok(()),
             _ => Err(error),
         },
     }
 }
 
 /// Ethernet that must look like it: a known EtherType, else it is something unknown.
-fn pseudowire<'a>(context: &Context, bytes: &'a [u8], at: usize) -> Result<Decoded<'a>, WireError> {
+fn pseudowire<'a>(
+    context: &Context,
+    bytes: &'a [u8],
+    at: usize,
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     let inside = Context { depth: context.depth + 1, ..*context };
-    match ethernet(&inside, bytes, at) {
+    match ethernet(&inside, bytes, at, out) {
         Err(error) if error.layer != Layer::Link => Err(error),
-        Err(_) | Ok(Decoded::NotIp(_)) => Ok(Decoded::NotIp(ether_type::MPLS[0])),
-        found => found,
+        Ok(()) if out.is_ip() => Ok(()),
+        _ => not_ip(ether_type::MPLS[0], out),
     }
 }
 
 /// PPPoE session stage (RFC 2516, 4).
-fn pppoe<'a>(context: &Context, bytes: &'a [u8], at: usize) -> Result<Decoded<'a>, WireError> {
+fn pppoe<'a>(
+    context: &Context,
+    bytes: &'a [u8],
+    at: usize,
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     let (Some([version, code]), Some(length)) =
         (bytes.get(at..).and_then(|b| b.first_chunk::<2>()), be16(bytes, at + 4))
     else {
@@ -279,10 +308,10 @@ fn pppoe<'a>(context: &Context, bytes: &'a [u8], at: usize) -> Result<Decoded<'a
         return Err(WireError::new(Layer::Pppoe, at, Reason::BadVersion(u32::from(*version))));
     }
     if *code != 0 {
-        return Ok(Decoded::NotIp(ether_type::PPPOE_SESSION));
+        return not_ip(ether_type::PPPOE_SESSION, out);
     }
     let end = bytes.len().min(at + 6 + usize::from(length));
-    ppp(context, bytes.get(..end).unwrap_or(bytes), at + 6)
+    ppp(context, bytes.get(..end).unwrap_or(bytes), at + 6, out)
 }
 
 /// PPP (RFC 1661), with or without address and control bytes, protocol field compressed or not.
@@ -290,14 +319,15 @@ pub(crate) fn ppp<'a>(
     context: &Context,
     bytes: &'a [u8],
     mut at: usize,
-) -> Result<Decoded<'a>, WireError> {
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     let rest = bytes.get(at..).unwrap_or_default();
     match rest {
         [0xff, 0x03, ..] => at += 2,
         // Cisco HDLC inside a PPP link type: an EtherType follows.
         [0x0f | 0x8f, 0, ..] => {
             let protocol = be16(bytes, at + 2).ok_or_else(|| cut(Layer::Link, bytes, at, 4))?;
-            return network(context, protocol, bytes, at + 4);
+            return network(context, protocol, bytes, at + 4, out);
         }
         _ => {}
     }
@@ -307,25 +337,33 @@ pub(crate) fn ppp<'a>(
         _ => return Err(cut(Layer::Link, bytes, at, 2)),
     };
     match protocol {
-        0x0021 | 0x0057 => ip::decode(context, bytes, at + len),
-        0x0281 | 0x0283 => mpls(context, bytes, at + len),
-        _ => Ok(Decoded::NotIp(ether_type::PPP)),
+        0x0021 | 0x0057 => ip::decode(context, bytes, at + len, out),
+        0x0281 | 0x0283 => mpls(context, bytes, at + len, out),
+        _ => not_ip(ether_type::PPP, out),
     }
 }
 
 /// BSD loopback: the address family in either byte order. `AF_INET6` differs by system.
-fn loopback<'a>(context: &Context, bytes: &'a [u8]) -> Result<Decoded<'a>, WireError> {
+fn loopback<'a>(
+    context: &Context,
+    bytes: &'a [u8],
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     let family = be32(bytes, 0).ok_or_else(|| cut(Layer::Link, bytes, 0, 4))?;
     match if family > 0xffff { family.swap_bytes() } else { family } {
-        2 | 10 | 23 | 24 | 28 | 30 => ip::decode(context, bytes, 4),
+        2 | 10 | 23 | 24 | 28 | 30 => ip::decode(context, bytes, 4, out),
         // Some systems write an EtherType instead.
-        protocol @ 0x0600..=0xffff => network(context, protocol as u16, bytes, 4),
-        _ => Ok(Decoded::NotIp(0)),
+        protocol @ 0x0600..=0xffff => network(context, protocol as u16, bytes, 4, out),
+        _ => not_ip(0, out),
     }
 }
 
 /// Radiotap (<https://www.radiotap.org>): little-endian length, then 802.11.
-fn radiotap<'a>(context: &Context, bytes: &'a [u8]) -> Result<Decoded<'a>, WireError> {
+fn radiotap<'a>(
+    context: &Context,
+    bytes: &'a [u8],
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     const PRESENT_TIME: u32 = 1;
     const PRESENT_FLAGS: u32 = 1 << 1;
     const PRESENT_MORE: u32 = 1 << 31;
@@ -345,26 +383,31 @@ fn radiotap<'a>(context: &Context, bytes: &'a [u8]) -> Result<Decoded<'a>, WireE
     }
     let padded = present & PRESENT_FLAGS != 0
         && bytes.get(fields).is_some_and(|flags| flags & FLAG_PADDED != 0);
-    wireless(context, bytes, usize::from(length), padded)
+    wireless(context, bytes, usize::from(length), padded, out)
 }
 
 /// Prism monitoring header: its length at 4 in the capturing host's order; some drivers write
 /// an AVS header under the same link type.
-fn prism<'a>(context: &Context, bytes: &'a [u8]) -> Result<Decoded<'a>, WireError> {
+fn prism<'a>(context: &Context, bytes: &'a [u8], out: &mut Decoded<'a>) -> Result<(), WireError> {
     const AVS_MAGIC: u32 = 0x8021_1000;
     let (Some(first), Some(length)) = (be32(bytes, 0), be32(bytes, 4)) else {
         return Err(cut(Layer::Link, bytes, 0, 8));
     };
     if first & 0xffff_f000 == AVS_MAGIC {
-        return avs(context, bytes, 0);
+        return avs(context, bytes, 0, out);
     }
-    wireless(context, bytes, length.min(length.swap_bytes()) as usize, false)
+    wireless(context, bytes, length.min(length.swap_bytes()) as usize, false, out)
 }
 
 /// AVS monitoring header: magic, then its length in network order.
-fn avs<'a>(context: &Context, bytes: &'a [u8], at: usize) -> Result<Decoded<'a>, WireError> {
+fn avs<'a>(
+    context: &Context,
+    bytes: &'a [u8],
+    at: usize,
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     let length = be32(bytes, at + 4).ok_or_else(|| cut(Layer::Link, bytes, at, 8))?;
-    wireless(context, bytes, at.saturating_add(length as usize), false)
+    wireless(context, bytes, at.saturating_add(length as usize), false, out)
 }
 
 /// IEEE 802.11 data frames in clear; `padded` says that the header is padded to four bytes.
@@ -373,7 +416,8 @@ fn wireless<'a>(
     bytes: &'a [u8],
     at: usize,
     padded: bool,
-) -> Result<Decoded<'a>, WireError> {
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     let Some([control, flags]) = bytes.get(at..).and_then(|b| b.first_chunk::<2>()) else {
         return Err(cut(Layer::Link, bytes, at, 24));
     };
@@ -381,15 +425,15 @@ fn wireless<'a>(
     let no_data = control & 0x40 != 0;
     let encrypted = flags & 0x40 != 0;
     if !data || no_data || encrypted {
-        return Ok(Decoded::NotIp(0));
+        return not_ip(0, out);
     }
     let mut len = if flags & 0x03 == 0x03 { 30 } else { 24 };
     if control & 0x80 != 0 {
         // QoS control; its bit 7 says that several frames are packed into one.
         if bytes.get(at + len).is_some_and(|qos| qos & 0x80 != 0) {
-            return Ok(Decoded::NotIp(0));
+            return not_ip(0, out);
         }
         len += if flags & 0x80 != 0 { 6 } else { 2 };
     }
-    llc(context, bytes, at + if padded { len.next_multiple_of(4) } else { len })
+    llc(context, bytes, at + if padded { len.next_multiple_of(4) } else { len }, out)
 }

@@ -138,16 +138,38 @@ pub enum Decoded<'a> {
     NotIp(u16),
 }
 
-/// Reads one frame.
-///
-/// A tunnel whose content can't be read is returned as the packet of the outer conversation.
+impl<'a> Decoded<'a> {
+    /// Nothing read yet.
+    pub const NOTHING: Self = Decoded::NotIp(0);
+
+    /// Reads one frame into this place: headers in headers hand down a reference, since what is
+    /// found is large and there are millions.
+    ///
+    /// A tunnel whose content can't be read is the packet of the outer conversation.
+    ///
+    /// # Errors
+    /// [`WireError`] at the first header that is broken or cut before the addresses and ports,
+    /// with its offset in `bytes`. What is in this place then means nothing.
+    #[inline]
+    pub fn read(&mut self, link: LinkType, bytes: &'a [u8]) -> Result<(), WireError> {
+        link::decode(link, bytes, self)
+    }
+
+    #[inline]
+    pub(crate) fn is_ip(&self) -> bool {
+        !matches!(self, Decoded::NotIp(_))
+    }
+}
+
+/// Reads one frame, see [`Decoded::read`].
 ///
 /// # Errors
-/// [`WireError`] at the first header that is broken or cut before the addresses and ports,
-/// with its offset in `bytes`.
+/// As there.
 #[inline]
 pub fn decode(link: LinkType, bytes: &[u8]) -> Result<Decoded<'_>, WireError> {
-    link::decode(link, bytes)
+    let mut decoded = Decoded::NOTHING;
+    decoded.read(link, bytes)?;
+    Ok(decoded)
 }
 
 /// Reads a datagram put together from fragments: `payload` is the IP payload as far as it was
@@ -168,7 +190,9 @@ pub fn decode_reassembled<'a>(
         ttl: head.ttl,
         payload_len,
     };
-    transport::decode(&context, &header, payload, 0)
+    let mut decoded = Decoded::NOTHING;
+    transport::decode(&context, &header, payload, 0, &mut decoded)?;
+    Ok(decoded)
 }
 
 /// What outer headers said, carried down to the innermost.

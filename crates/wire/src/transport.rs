@@ -26,12 +26,13 @@ pub(crate) fn decode<'a>(
     ip: &Header,
     bytes: &'a [u8],
     at: usize,
-) -> Result<Decoded<'a>, WireError> {
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     match ip.protocol {
-        protocol::TCP => tcp(context, ip, bytes, at),
-        protocol::UDP => udp(context, ip, bytes, at),
-        protocol::AH => ip::authentication(context, ip, bytes, at),
-        _ => other(context, ip, bytes, at),
+        protocol::TCP => tcp(context, ip, bytes, at, out),
+        protocol::UDP => udp(context, ip, bytes, at, out),
+        protocol::AH => ip::authentication(context, ip, bytes, at, out),
+        _ => other(context, ip, bytes, at, out),
     }
 }
 
@@ -74,7 +75,8 @@ fn tcp<'a>(
     ip: &Header,
     bytes: &'a [u8],
     at: usize,
-) -> Result<Decoded<'a>, WireError> {
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     const LEN: usize = 20;
     let (source_port, destination_port) = ports(Layer::Tcp, ip, bytes, at, LEN as u32)?;
     let field = |offset: usize| be32(bytes, at + offset).unwrap_or(0);
@@ -87,7 +89,7 @@ fn tcp<'a>(
         return Err(WireError::new(Layer::Tcp, at + 12, Reason::BadLength));
     };
     let options_end = bytes.len().min(at + header_len);
-    Ok(Decoded::Packet(Packet {
+    *out = Decoded::Packet(Packet {
         source_port,
         destination_port,
         tcp: Tcp {
@@ -98,7 +100,8 @@ fn tcp<'a>(
             options: bytes.get(at + LEN..options_end).unwrap_or_default(),
         },
         ..packet(context, ip, bytes.get(at + header_len..).unwrap_or_default(), payload_len)
-    }))
+    });
+    Ok(())
 }
 
 #[inline]
@@ -107,7 +110,8 @@ fn udp<'a>(
     ip: &Header,
     bytes: &'a [u8],
     at: usize,
-) -> Result<Decoded<'a>, WireError> {
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     const LEN: u32 = 8;
     let (source_port, destination_port) = ports(Layer::Udp, ip, bytes, at, LEN)?;
     // 0 in jumbograms (RFC 2675) and in segments that the network card is still to cut.
@@ -122,21 +126,18 @@ fn udp<'a>(
     let start = at + LEN as usize;
     let payload = bytes.get(start..end).unwrap_or_default();
     if tunnel::port(source_port, destination_port)
-        && let Some(inner) = tunnel::over_udp(
-            context,
-            ip,
-            (source_port, destination_port),
-            bytes.get(..end).unwrap_or(bytes),
-            start,
-        )
+        && let inside = bytes.get(..end).unwrap_or(bytes)
+        && tunnel::over_udp(context, ip, (source_port, destination_port), inside, start, out)
+            .is_some()
     {
-        return Ok(inner);
+        return Ok(());
     }
-    Ok(Decoded::Packet(Packet {
+    *out = Decoded::Packet(Packet {
         source_port,
         destination_port,
         ..packet(context, ip, payload, length - LEN)
-    }))
+    });
+    Ok(())
 }
 
 fn other<'a>(
@@ -144,17 +145,19 @@ fn other<'a>(
     ip: &Header,
     bytes: &'a [u8],
     at: usize,
-) -> Result<Decoded<'a>, WireError> {
+    out: &mut Decoded<'a>,
+) -> Result<(), WireError> {
     if ip.protocol == protocol::SCTP {
         const LEN: usize = 12;
         let (source_port, destination_port) = ports(Layer::Sctp, ip, bytes, at, LEN as u32)?;
         let payload = bytes.get(at + LEN..).unwrap_or_default();
         let packet = packet(context, ip, payload, ip.payload_len - LEN as u32);
-        return Ok(Decoded::Packet(Packet { source_port, destination_port, ..packet }));
+        *out = Decoded::Packet(Packet { source_port, destination_port, ..packet });
+        return Ok(());
     }
-    if let Some(inner) = tunnel::over_ip(context, ip, bytes, at) {
-        return Ok(inner);
+    if tunnel::over_ip(context, ip, bytes, at, out).is_none() {
+        let payload = bytes.get(at..).unwrap_or_default();
+        *out = Decoded::Packet(packet(context, ip, payload, ip.payload_len));
     }
-    let payload = bytes.get(at..).unwrap_or_default();
-    Ok(Decoded::Packet(packet(context, ip, payload, ip.payload_len)))
+    Ok(())
 }

@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use ottoscope_wire::WireError;
-use ottoscope_wire::packet::{self, Decoded, Packet};
+use ottoscope_wire::packet::{Decoded, Packet};
 use smallvec::SmallVec;
 
 use super::{Engine, Frame};
@@ -25,18 +25,28 @@ pub(super) struct Conversation {
 }
 
 /// At most [`TOGETHER`] frames, each with what it holds and whose that is.
-#[derive(Default)]
 pub(super) struct Soon<'a> {
     pub(super) frames: SmallVec<[Frame<'a>; TOGETHER]>,
-    pub(super) decoded: SmallVec<[Result<Decoded<'a>, WireError>; TOGETHER]>,
+    /// What frames hold where reading them went well; written in place and never moved.
+    pub(super) decoded: [Decoded<'a>; TOGETHER],
+    pub(super) read: SmallVec<[Result<(), WireError>; TOGETHER]>,
     /// Of packets of this worker's flows.
     pub(super) conversations: SmallVec<[Option<Conversation>; TOGETHER]>,
 }
 
 impl Soon<'_> {
+    pub(super) fn new() -> Self {
+        Soon {
+            frames: SmallVec::new(),
+            decoded: [Decoded::NOTHING; TOGETHER],
+            read: SmallVec::new(),
+            conversations: SmallVec::new(),
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.frames.clear();
-        self.decoded.clear();
+        self.read.clear();
         self.conversations.clear();
     }
 }
@@ -53,15 +63,18 @@ impl<S: Sink> Engine<S> {
     /// Decodes a frame, unless it is another worker's.
     #[inline]
     pub(super) fn meet<'a>(&self, soon: &mut Soon<'a>, frame: Frame<'a>) {
-        soon.decoded.push(if frame.elsewhere {
-            Ok(Decoded::NotIp(0))
+        let decoded = &mut soon.decoded[soon.frames.len()]; // fewer than `TOGETHER`
+        let read = if frame.elsewhere {
+            *decoded = Decoded::NOTHING;
+            Ok(())
         } else {
-            packet::decode(frame.link, frame.bytes)
-        });
-        soon.conversations.push(match soon.decoded.last() {
-            Some(Ok(Decoded::Packet(packet))) => self.conversation(packet),
+            decoded.read(frame.link, frame.bytes)
+        };
+        soon.conversations.push(match (&read, decoded) {
+            (Ok(()), Decoded::Packet(packet)) => self.conversation(packet),
             _ => None,
         });
+        soon.read.push(read);
         soon.frames.push(frame);
     }
 
