@@ -244,30 +244,32 @@ impl Pseudonyms {
         listed || matches!(address, IpAddr::V6(v6) if embeds_ipv4(v6))
     }
 
-    /// The PTR query name that stands for `name`, if that is one of a client's address.
-    pub fn ptr_name(&mut self, name: &str) -> Option<String> {
+    /// Appends the PTR query name that stands for `name` to `out`, if that is one of a client's
+    /// address; whether it is.
+    pub fn ptr_name(&mut self, name: &str, out: &mut String) -> bool {
         if self.in_clear() {
-            return None;
+            return false;
         }
-        let address = address_of_ptr(name)?;
-        if !self.is_client(address) {
-            return None;
-        }
-        let zone = if address.is_ipv4() { "in-addr.arpa" } else { "ip6.arpa" };
-        let text = self.client(address);
-        let labels = match text.as_str().strip_prefix('~').map(str::parse) {
-            Some(Ok(IpAddr::V4(a))) => {
-                let [a, b, c, d] = a.octets();
-                format!("~.{d}.{c}.{b}.{a}")
-            }
-            Some(Ok(IpAddr::V6(a))) => {
-                let bits = u128::from(a);
-                let digit = |i: u32| format!(".{:x}", bits >> (4 * i) & 0xf);
-                format!("~{}", (0..32).map(digit).collect::<String>())
-            }
-            _ => text.as_str().to_owned(),
+        let Some(address) = address_of_ptr(name).filter(|address| self.is_client(*address)) else {
+            return false;
         };
-        Some(format!("{labels}.{zone}"))
+        let text = self.client(address);
+        match text.as_str().strip_prefix('~').and_then(self::address) {
+            Some(IpAddr::V4(a)) => {
+                let [a, b, c, d] = a.octets();
+                out.push_str(AddressText::of("~.", Ipv4Addr::new(d, c, b, a).into()).as_str());
+            }
+            Some(IpAddr::V6(a)) => {
+                out.push('~');
+                let bits = u128::from(a);
+                for i in 0..32 {
+                    let _ = write!(out, ".{:x}", bits >> (4 * i) & 0xf);
+                }
+            }
+            None => out.push_str(text.as_str()),
+        }
+        out.push_str(if address.is_ipv4() { ".in-addr.arpa" } else { ".ip6.arpa" });
+        true
     }
 
     /// Appends `text` to `out`, with pseudonyms in place of clients' addresses written in it
@@ -428,6 +430,10 @@ fn is_eui64(address: Ipv6Addr) -> bool {
 /// The address that a PTR query name stands for.
 fn address_of_ptr(name: &str) -> Option<IpAddr> {
     if let Some(labels) = name.strip_suffix(".in-addr.arpa") {
+        if let Some([d, c, b, a]) = four_octets(labels.as_bytes()) {
+            return Some(Ipv4Addr::new(a, b, c, d).into());
+        }
+        // However oddly it is written.
         let mut octets = [0; 4];
         let mut labels = labels.rsplit('.');
         for octet in &mut octets {
@@ -582,22 +588,29 @@ mod tests {
     #[test]
     fn ptr_names_of_clients() {
         let mut names = study(ClientAddresses::Pseudonym, &["10.0.0.0/8", "2001:db8::/32"]);
-        assert_eq!(names.ptr_name("4.3.2.1.in-addr.arpa"), None);
-        assert_eq!(names.ptr_name("example.com"), None);
-        assert_eq!(names.ptr_name("1.10.in-addr.arpa"), None);
-        assert_eq!(names.ptr_name("5.4.3.2.10.in-addr.arpa"), None);
+        fn of(names: &mut Pseudonyms, name: &str) -> Option<String> {
+            let mut out = String::new();
+            names.ptr_name(name, &mut out).then_some(out)
+        }
+        assert_eq!(of(&mut names, "4.3.2.1.in-addr.arpa"), None);
+        assert_eq!(of(&mut names, "example.com"), None);
+        assert_eq!(of(&mut names, "1.10.in-addr.arpa"), None);
+        assert_eq!(of(&mut names, "5.4.3.2.10.in-addr.arpa"), None);
+        assert!(of(&mut names, "01.2.3.10.in-addr.arpa").is_some());
         let pseudonym = names.client(ip("10.3.2.1")).as_str()[1..].parse::<Ipv4Addr>().unwrap();
         let [a, b, c, d] = pseudonym.octets();
         assert_eq!(
-            names.ptr_name("1.2.3.10.in-addr.arpa"),
+            of(&mut names, "1.2.3.10.in-addr.arpa"),
             Some(format!("~.{d}.{c}.{b}.{a}.in-addr.arpa"))
         );
         let v6 = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa";
-        let name = names.ptr_name(v6).unwrap();
+        let name = of(&mut names, v6).unwrap();
         assert!(name.starts_with("~.") && name.ends_with(".ip6.arpa") && name != v6);
         assert_eq!(name.len(), v6.len() + 2);
-        assert_eq!(study(ClientAddresses::Keep, &[]).ptr_name("1.2.3.10.in-addr.arpa"), None);
-        let hashed = study(ClientAddresses::Hash, &[]).ptr_name("1.2.3.10.in-addr.arpa").unwrap();
+        let mut keep = study(ClientAddresses::Keep, &[]);
+        assert_eq!(of(&mut keep, "1.2.3.10.in-addr.arpa"), None);
+        let mut hash = study(ClientAddresses::Hash, &[]);
+        let hashed = of(&mut hash, "1.2.3.10.in-addr.arpa").unwrap();
         assert_eq!(hashed.len(), 32 + ".in-addr.arpa".len());
     }
 

@@ -178,24 +178,38 @@ impl<'a> Message<'a> {
         read_question(self.bytes, HEADER_LEN).ok().map(|(question, _)| question)
     }
 
+    /// The type that the first question asks for.
+    pub fn asked_kind(&self) -> Option<u16> {
+        if self.counts()[0] == 0 {
+            return None;
+        }
+        let end = name::end_of(self.bytes, HEADER_LEN).ok()?;
+        kind_and_class(self.bytes, end).ok().map(|(kind, _)| kind)
+    }
+
     /// The records of all three sections up to the first fault.
     pub fn records(&self) -> impl Iterator<Item = Record<'a>> + use<'a> {
         self.raw_records().map_while(Result::ok)
     }
 
-    /// The answers of class IN, CNAME steps among them, in the order of the message.
-    pub fn answers(&self) -> impl Iterator<Item = Answer<'a>> + use<'a> {
+    /// The records of the answers of class IN, CNAME steps among them, in the order of the
+    /// message.
+    pub fn answer_records(&self) -> impl Iterator<Item = Record<'a>> + use<'a> {
         self.records()
             .take_while(|record| record.section() == Section::Answer)
             .filter(|record| record.class() == 1)
-            .filter_map(|record| {
-                Some(Answer {
-                    owner: record.owner(),
-                    kind: record.kind(),
-                    value: record.data().ok()?,
-                    ttl: record.ttl(),
-                })
+    }
+
+    /// The same as far as they are readable.
+    pub fn answers(&self) -> impl Iterator<Item = Answer<'a>> + use<'a> {
+        self.answer_records().filter_map(|record| {
+            Some(Answer {
+                owner: record.owner(),
+                kind: record.kind(),
+                value: record.data().ok()?,
+                ttl: record.ttl(),
             })
+        })
     }
 
     /// The names passed from the first question along CNAME records, in any order in the

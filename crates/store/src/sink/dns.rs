@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use ottoscope_flow::Message;
-use ottoscope_flow::wire::dns::{self, Data, kind};
+use ottoscope_flow::wire::dns::{self, Data, Name, kind};
 
 use crate::pseudonym::{AddressText, Pseudonyms};
 use crate::tables::DnsRow;
@@ -51,19 +51,16 @@ pub(super) fn rows<E>(
         Some(name) => scratch.rcode.push_str(name),
         None => _ = write!(scratch.rcode, "{}", body.rcode()),
     }
-    let question = body.question();
-    let asked = question.as_ref().map(|q| q.name.as_str());
-    if let Some(question) = &question {
-        type_name(question.kind, &mut scratch.qtype);
+    let asked_kind = body.asked_kind();
+    let asked = asked_kind.map(|_| message.name.unwrap_or_default());
+    if let Some(kind) = asked_kind {
+        type_name(kind, &mut scratch.qtype);
     }
     // mDNS and LLMNR name the machines of a home.
     let at_home = message.protocol != "dns";
 
-    let chain = match &question {
-        Some(question) if response && has_aliases(body) => body.chain_from(question.name.clone()),
-        Some(question) if response => vec![question.name.clone()],
-        _ => Vec::new(),
-    };
+    // From the name asked for along aliases, where there are any.
+    let chain = if response && has_aliases(body) { body.chain() } else { Vec::new() };
     // Smallest TTL up to each name of the chain.
     let mut ttls = vec![u32::MAX; chain.len()];
     for i in 1..chain.len() {
@@ -74,33 +71,50 @@ pub(super) fn rows<E>(
     }
 
     let mut any = false;
-    for answer in body.answers().filter(|_| response) {
+    // Whether the name asked for is what was put last, and then whether it is hidden.
+    let mut put: Option<bool> = None;
+    for record in body.answer_records().filter(|_| response) {
+        let Ok(value) = record.data() else { continue };
         any = true;
-        let place = chain.iter().position(|name| *name == answer.owner);
-        let name = if place.is_some() { asked } else { None }.unwrap_or(answer.owner.as_str());
-        let hidden = put_name(name, names, &mut scratch.name);
+        // Nobody where it is the name asked for.
+        let owner = Some(record).filter(|record| asked.is_none() || !record.is_of_question());
+        let owner = owner.map(|record| record.owner()).filter(|name| asked != Some(name.as_str()));
+        let place = match &owner {
+            None => Some(0),
+            Some(owner) => chain.iter().position(|name| name == owner),
+        };
+        let hidden = match (place.and(asked), &owner) {
+            (Some(asked), _) => {
+                *put.get_or_insert_with(|| put_name(asked, names, &mut scratch.name))
+            }
+            (None, owner) => {
+                put = None;
+                let owner = owner.as_ref().map_or("", Name::as_str);
+                put_name(owner, names, &mut scratch.name)
+            }
+        };
         scratch.chain.clear();
         for (i, step) in chain.iter().take(place.map_or(0, |p| p + 1)).enumerate().skip(1) {
             let comma = if i > 1 { "," } else { "" };
             let _ = write!(scratch.chain, "{comma}{}", step.as_str());
         }
-        type_name(answer.kind, &mut scratch.answer_type);
-        let known = put_answer(&answer.value, hidden, at_home, names, &mut scratch.answer);
-        let ttl = answer.ttl.min(place.map_or(u32::MAX, |p| ttls[p]));
+        type_name(record.kind(), &mut scratch.answer_type);
+        let known = put_answer(&value, hidden, at_home, names, &mut scratch.answer);
+        let ttl = record.ttl().min(place.and_then(|p| ttls.get(p).copied()).unwrap_or(u32::MAX));
         each(&DnsRow {
             name: Some(&scratch.name),
             chain: (!scratch.chain.is_empty()).then_some(&scratch.chain),
             answer_type: Some(&scratch.answer_type),
             answer: known.then_some(&scratch.answer),
             ttl: Some(ttl),
-            ..bare(message, body, ends, question.is_some(), &scratch.rcode, &scratch.qtype)
+            ..bare(message, body, ends, asked.is_some(), &scratch.rcode, &scratch.qtype)
         })?;
     }
     if any {
         return Ok(());
     }
     let others = if body.counts()[0] > 1 { Some(body.questions().skip(1)) } else { None };
-    for question in question.iter().cloned().chain(others.into_iter().flatten()) {
+    for question in body.question().into_iter().chain(others.into_iter().flatten()) {
         any = true;
         put_name(question.name.as_str(), names, &mut scratch.name);
         type_name(question.kind, &mut scratch.qtype);
@@ -158,12 +172,11 @@ fn type_name(code: u16, out: &mut String) {
 /// The name, or what stands for a PTR name of a client's address; whether it was such a one.
 fn put_name(name: &str, names: &mut Pseudonyms, out: &mut String) -> bool {
     out.clear();
-    if let Some(pseudonym) = names.ptr_name(name) {
-        out.push_str(&pseudonym);
-        return true;
+    let hidden = names.ptr_name(name, out);
+    if !hidden {
+        out.push_str(name);
     }
-    out.push_str(name);
-    false
+    hidden
 }
 
 /// The answer as text; false where it is of a type that is not told.
@@ -183,9 +196,9 @@ fn put_answer(
     let mut address =
         |a: IpAddr| -> AddressText { if at_home { names.inner(a) } else { names.any(a) } };
     let _ = match data {
-        Data::A(a) => write!(out, "{}", address((*a).into())),
-        Data::Aaaa(a) => write!(out, "{}", address((*a).into())),
-        Data::Cname(name) | Data::Ptr(name) | Data::Ns(name) => write!(out, "{}", name.as_str()),
+        Data::A(a) => out.write_str(address((*a).into()).as_str()),
+        Data::Aaaa(a) => out.write_str(address((*a).into()).as_str()),
+        Data::Cname(name) | Data::Ptr(name) | Data::Ns(name) => out.write_str(name.as_str()),
         Data::Srv { priority, weight, port, target } => {
             write!(out, "{priority} {weight} {port} {}", target.as_str())
         }

@@ -314,11 +314,10 @@ impl Sink for StoreSink {
             detail::write(message, &mut self.names, &mut self.text);
         }
         self.name.clear();
-        if let Some(name) = message.name {
-            match self.names.ptr_name(name) {
-                Some(pseudonym) => self.name.push_str(&pseudonym),
-                None => self.names.scrub(name, Some(message.flow.client), &mut self.name),
-            }
+        if let Some(name) = message.name
+            && !self.names.ptr_name(name, &mut self.name)
+        {
+            self.names.scrub(name, Some(message.flow.client), &mut self.name);
         }
         self.messages.append(&MessageRow {
             at: message.at,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::name::{self, Name};
-use super::{Section, kind};
+use super::{HEADER_LEN, Section, kind};
 use crate::error::{Layer, Reason, WireError};
 use crate::fields::{Fields, Value};
 
@@ -15,6 +15,8 @@ const ALPN: u16 = 1;
 const IPV4_HINT: u16 = 4;
 const ECH: u16 = 5;
 const IPV6_HINT: u16 = 6;
+/// A compression pointer to what follows the header.
+const POINTER_TO_QUESTION: [u8; 2] = [0xc0, HEADER_LEN as u8];
 
 /// One record; its data is read when asked for.
 #[derive(Debug, Clone, Copy)]
@@ -111,6 +113,12 @@ impl<'a> Record<'a> {
     /// Whose record it is.
     pub fn owner(&self) -> Name {
         Name::read(self.message, self.at).map_or_else(|_| Name::root(), |(name, _)| name)
+    }
+
+    /// Whether its owner is written as a pointer to the first question's name, as nearly all are
+    /// (RFC 1035 section 4.1.4).
+    pub fn is_of_question(&self) -> bool {
+        self.message.get(self.at..).is_some_and(|rest| rest.starts_with(&POINTER_TO_QUESTION))
     }
 
     /// Which section it stands in.
