@@ -193,29 +193,24 @@ impl Labeler {
     /// `out` is cleared first.
     pub fn flow(&mut self, flow: &FlowEvidence<'_>, out: &mut Vec<Label>) {
         self.judge(flow, out, &mut Trace::Off);
-        // A payload signature of a call's set-up names the relay for the media that follow.
-        let relay = out.first().filter(|best| {
-            best.evidence == Evidence::Signature && best.service.as_deref() == Some("call")
-        });
-        if let Some(best) = relay {
+        let Some(best) = out.first() else { return };
+        if tells_relay(best) {
             let call = (&best.app, best.service.as_ref());
             self.stun_relay_learned(flow.first, flow.client, flow.server, call);
         }
-        // Its port also carries the media to the peer, if the flow speaks STUN or more.
-        let caller = out.first().filter(|best| {
-            let sure = best.evidence == Evidence::Signature || best.confidence >= SURE_CALL;
-            sure && best.evidence != Evidence::CallSocket
-                && best.service.as_deref() == Some("call")
-                && flow.transport == Transport::Udp
-                && flow.client_port != 0
-                && is_media(flow.protocol)
-        });
-        if let Some(best) = caller {
+        if tells_socket(best, flow) {
             let socket = (flow.client.key(), flow.client_port);
             let keep = self.config.relay_keep;
             let service = best.service.as_ref();
             self.sockets.touch(flow.first, socket).serve(flow.first, keep, &best.app, service);
         }
+    }
+
+    /// Whether what is known of a flow already would tell of other flows of its user.
+    pub fn teaches(&self, flow: &FlowEvidence<'_>) -> bool {
+        let mut labels = Vec::new();
+        self.judge(flow, &mut labels, &mut Trace::Off);
+        labels.first().is_some_and(|best| tells_relay(best) || tells_socket(best, flow))
     }
 
     /// What each source says of a flow and why the winner wins. Learns nothing.
@@ -638,6 +633,21 @@ impl Labeler {
             out[i].confidence = out[i].confidence.min(out[i - 1].confidence);
         }
     }
+}
+
+/// A payload signature of a call's set-up names the relay for the media that follow.
+fn tells_relay(best: &Label) -> bool {
+    best.evidence == Evidence::Signature && best.service.as_deref() == Some("call")
+}
+
+/// Its port also carries the media to the peer, if the flow speaks STUN or more.
+fn tells_socket(best: &Label, flow: &FlowEvidence<'_>) -> bool {
+    let sure = best.evidence == Evidence::Signature || best.confidence >= SURE_CALL;
+    sure && best.evidence != Evidence::CallSocket
+        && best.service.as_deref() == Some("call")
+        && flow.transport == Transport::Udp
+        && flow.client_port != 0
+        && is_media(flow.protocol)
 }
 
 /// Whether some label is sure enough to speak against weak sources.

@@ -11,6 +11,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use ottoscope_catalog::{AllNames, Client, Heard, LabelerConfig, NameLearned};
+use ottoscope_flow::Timestamp;
 
 use super::predicted::{PredictionView, PredictionViewRow, Predictions};
 use super::views::{Dealt, DnsView, DnsViewColumns, DnsViewRow, Role};
@@ -21,8 +22,11 @@ use crate::reader::Rows;
 use crate::study::Study;
 use crate::table::Table;
 
-/// Rows of a chunk.
+/// Rows of a chunk. It holds all flows that begin at the same instant as its last, unless they are
+/// very many.
 const CHUNK: usize = 4_096;
+/// Most rows of a chunk.
+const MOST: usize = 16 * CHUNK;
 /// Chunks that wait for a worker who is behind.
 const BEHIND: usize = 2;
 
@@ -41,6 +45,8 @@ pub(super) struct Chunk<T: Dealt> {
     predictions: Batches<PredictionView>,
     asked: Vec<Asked>,
     events: Vec<Event>,
+    /// When the last flow began.
+    last: Timestamp,
 }
 
 /// What anyone had resolved to the server of a flow that may ask for it.
@@ -93,6 +99,18 @@ pub(super) struct Flow<'a, T: Dealt> {
     pub(super) heard: Option<&'a Heard>,
     /// What a model said of it.
     pub(super) predicted: Option<PredictionViewRow<'a>>,
+}
+
+impl<'a, T: Dealt> Flow<'a, T> {
+    /// Its first packet.
+    pub(super) fn first(&self) -> Timestamp {
+        T::place(self.columns, self.at).0
+    }
+
+    /// Its row.
+    pub(super) fn row(&self) -> T::Row<'a> {
+        T::row(self.columns, self.at)
+    }
 }
 
 impl<T: Dealt> Chunk<T> {
@@ -241,7 +259,8 @@ impl<T: Dealt> Dealer<T> {
             } else {
                 self.flow()?
             }
-            if self.chunk.events.len() >= CHUNK {
+            let len = self.chunk.events.len();
+            if len >= CHUNK && (len >= MOST || self.flows.time() != Some(self.chunk.last)) {
                 let full = std::mem::replace(&mut self.chunk, Chunk::new());
                 if !each(Arc::new(full))? {
                     return Ok(self.dealt);
@@ -290,6 +309,7 @@ impl<T: Dealt> Dealer<T> {
                 predicted = chunk.predictions.hold(rows);
             }
             chunk.add(key, self.workers, place, Kind::Flow { asked, predicted });
+            chunk.last = first;
             self.dealt += 1;
         }
         self.flows.advance()
@@ -304,6 +324,7 @@ impl<T: Dealt> Chunk<T> {
             predictions: Batches::new(),
             asked: Vec::new(),
             events: Vec::with_capacity(CHUNK),
+            last: Timestamp(i64::MIN),
         }
     }
 }

@@ -11,7 +11,6 @@ use super::views::{FlowView, PlaceView};
 use super::walk::{self, Judged, Walker};
 use super::{FEEDBACK_WINDOW, LabelSummary};
 use crate::error::Result;
-use crate::table::Table;
 use crate::tables::{LabelRow, Labels};
 use crate::writer::TableWriter;
 
@@ -161,7 +160,7 @@ impl Hand<PlaceView> for Second<'_> {
             if !writer.without.get(index) {
                 continue;
             }
-            let flow = walk::place(&PlaceView::row(dealt.columns, dealt.at));
+            let flow = walk::place(&dealt.row());
             writer.found.clear();
             writer.found.extend(self.own.label_beside(self.servers, &flow));
             if let Some(row) = &dealt.predicted {

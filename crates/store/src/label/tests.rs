@@ -223,3 +223,46 @@ fn what_is_explained_is_what_was_written() {
         assert_eq!(written.get(&id.0).cloned().unwrap_or_default(), told, "{id}");
     }
 }
+
+/// A call's set-up and its media that begin at the same instant, whichever has the lower id: ids
+/// hang on the study's secret.
+#[test]
+fn ids_change_no_label() {
+    let catalog = Arc::new(Catalog::builtin().unwrap());
+    let names = PartNames::new("host", "label", 0);
+    let labels = |set_up: u64, media: u64, peer: u64| {
+        let dir = tempfile::tempdir().unwrap();
+        let study = Study::create(&dir.path().join("study"), &[]).unwrap();
+        let lock = study.lock().unwrap();
+        let at = Timestamp::from_parts(1_500_000_000, 0);
+        let mut flows = TableWriter::<FlowView>::new(
+            &study.table("flows"),
+            names.clone(),
+            study.write_options(),
+        );
+        let udp = FlowViewRow { transport: "udp", client_port: 40_000, ..bare(0, at, "~10.0.0.1") };
+        for row in [
+            FlowViewRow { flow: set_up, protocol: Some("qq-video"), server_port: 8_000, ..udp },
+            FlowViewRow { flow: media, server_port: 9_999, client_port: 50_000, ..udp },
+            FlowViewRow { flow: peer, server: "198.51.100.7", server_port: 7_000, ..udp },
+        ] {
+            flows.append(&row).unwrap();
+        }
+        flows.finish().unwrap();
+        label(&study, &lock, &catalog, LabelerConfig::default(), &names).unwrap();
+        let mut found = BTreeSet::new();
+        for batch in study.rows::<Labels>().unwrap() {
+            for row in batch.unwrap().iter() {
+                let which = [set_up, media, peer].iter().position(|id| *id == row.flow);
+                found.insert(format!("{which:?} {} {} {}", row.app, row.evidence, row.confidence));
+            }
+        }
+        found.into_iter().collect::<Vec<String>>()
+    };
+    let first = labels(1, 2, 3);
+    assert_eq!(first.len(), 3, "{first:?}");
+    assert!(first[1].contains("stun-relay") && first[2].contains("call-socket"), "{first:?}");
+    for (a, b, c) in [(1, 3, 2), (2, 1, 3), (2, 3, 1), (3, 1, 2), (3, 2, 1)] {
+        assert_eq!(labels(a, b, c), first);
+    }
+}

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use ottoscope_catalog::{FlowEvidence, Labeler, Names};
 use ottoscope_flow::{FlowId, Timestamp, Transport};
 
-use super::deal::{Chunk, Item, resolution, server_key};
+use super::deal::{Chunk, Flow, Item, resolution, server_key};
 use super::predicted::PredictionViewRow;
 use super::views::{DnsView, DnsViewRow, FlowView, FlowViewRow, PlaceViewRow, Role};
 use crate::error::Result;
@@ -64,10 +64,12 @@ impl Walker {
         chunk: &Chunk<FlowView>,
         mut each: impl FnMut(&mut Labeler, &Judged<'_>) -> Result<()>,
     ) -> Result<()> {
-        let Walker { worker, labeler, resolving, index } = self;
-        for item in chunk.of(*worker) {
-            let dealt = match item {
+        let mut equals: Vec<(u64, Flow<'_, FlowView>)> = Vec::new();
+        for item in chunk.of(self.worker) {
+            match item {
                 Item::Answer(columns, at) => {
+                    self.judge(&mut equals, &mut each)?;
+                    let Walker { labeler, resolving, .. } = self;
                     let now = DnsView::place(columns, at).0;
                     resolving.end_before(now, &mut |w| w.judge(labeler, &mut each))?;
                     let row = || DnsView::row(columns, at);
@@ -78,23 +80,47 @@ impl Walker {
                         }
                         Role::Other => {}
                     }
-                    continue;
                 }
-                Item::Flow(dealt) => dealt,
-            };
-            let row = FlowView::row(dealt.columns, dealt.at);
+                Item::Flow(flow) => {
+                    if equals.last().is_some_and(|(_, last)| last.first() != flow.first()) {
+                        self.judge(&mut equals, &mut each)?;
+                    }
+                    equals.push((self.index, flow));
+                    self.index += 1;
+                }
+            }
+        }
+        self.judge(&mut equals, &mut each)
+    }
+
+    /// Flows that begin at the same instant: first those that tell of others, as a call's set-up
+    /// does of its media. Their order is not that of their ids, which hang on the study's secret.
+    fn judge(
+        &mut self,
+        equals: &mut Vec<(u64, Flow<'_, FlowView>)>,
+        each: &mut impl FnMut(&mut Labeler, &Judged<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Walker { labeler, resolving, .. } = self;
+        if equals.len() > 1 {
+            equals.sort_by_cached_key(|(_, flow)| {
+                let row = flow.row();
+                let last = !labeler.teaches(&evidence(&row, flow));
+                (last, row.client_port, row.server_port, row.transport, row.server)
+            });
+        }
+        for (index, flow) in equals.drain(..) {
+            let row = flow.row();
             match resolver(row.protocol) {
                 Some(protocol) => {
-                    if let Some(full) = resolving.wait(*index, &row, protocol) {
-                        full.judge(labeler, &mut each)?;
+                    if let Some(full) = resolving.wait(index, &row, protocol) {
+                        full.judge(labeler, each)?;
                     }
                 }
                 None => {
-                    let flow = FlowEvidence { heard: dealt.heard, ..evidence(&row, dealt.server) };
-                    each(labeler, &Judged { index: *index, flow, predicted: dealt.predicted })?;
+                    let evidence = evidence(&row, &flow);
+                    each(labeler, &Judged { index, flow: evidence, predicted: flow.predicted })?;
                 }
             }
-            *index += 1;
         }
         Ok(())
     }
@@ -130,9 +156,11 @@ fn transport(name: &str) -> Transport {
     }
 }
 
-/// What the labeler is told of a row.
-fn evidence<'a>(row: &FlowViewRow<'a>, server: Option<IpAddr>) -> FlowEvidence<'a> {
+/// What the labeler is told of a flow.
+fn evidence<'a>(row: &FlowViewRow<'a>, flow: &Flow<'a, FlowView>) -> FlowEvidence<'a> {
+    let server = flow.server.unwrap_or_else(|| server_key(row.server));
     FlowEvidence {
+        heard: flow.heard,
         client_port: row.client_port,
         protocol: row.protocol.unwrap_or_default(),
         server_name: row.server_name,
@@ -144,7 +172,7 @@ fn evidence<'a>(row: &FlowViewRow<'a>, server: Option<IpAddr>) -> FlowEvidence<'
             FlowId(row.flow),
             (row.first, row.last),
             row.client,
-            (server.unwrap_or_else(|| server_key(row.server)), row.server_port),
+            (server, row.server_port),
             transport(row.transport),
         )
     }
