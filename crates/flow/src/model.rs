@@ -240,7 +240,7 @@ pub struct TlsFacts {
     pub version: u16,
     /// Subject common name and alternative names of the server's certificate, with commas
     /// between; empty where none was seen.
-    pub certificate_names: Box<str>,
+    pub certificate_names: SharedText,
 }
 
 impl Facts {

@@ -8,31 +8,8 @@ use std::process::Command;
 
 use ottoscope_flow::capture::{CaptureInfo, Captures, Input, Options, Packets};
 use ottoscope_flow::defrag::{Defrag, Outcome};
+use ottoscope_synth::corpus;
 use ottoscope_wire::{Decoded, WireError, decode, decode_reassembled};
-
-fn corpus() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let root = std::env::var_os("OTTOSCOPE_CORPUS").map_or(PathBuf::from(default), PathBuf::from);
-    let captures = root.join("captures");
-    let found = [captures, root].into_iter().find(|path| path.is_dir());
-    if found.is_none() {
-        println!("skipped: no captures; set OTTOSCOPE_CORPUS to a folder that has some");
-    }
-    found
-}
-
-fn files(folder: &Path, out: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, out);
-        } else if path.to_string_lossy().contains(".pcap")
-            || path.extension().is_some_and(|e| e == "cap")
-        {
-            out.push(path);
-        }
-    }
-}
 
 /// What a capture holds: its facts, faults, and what decoding made of its packets.
 struct Read {
@@ -101,10 +78,9 @@ fn capinfos(files: &[PathBuf]) -> HashMap<PathBuf, u64> {
 
 #[test]
 fn every_capture_is_read_to_its_end() {
-    let Some(corpus) = corpus() else { return };
-    let mut paths = Vec::new();
-    files(&corpus, &mut paths);
-    paths.sort();
+    let Some(folder) = corpus::find("captures") else { return };
+    let mut paths = corpus::captures(&folder);
+    paths.retain(|path| path.to_string_lossy().contains("cap"));
     let counts = capinfos(&paths);
     let (mut packets, mut undecoded, mut unequal) = (0, 0, Vec::new());
     for path in &paths {

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
 use ottoscope_flow::capture::{Captures, Input, Options};
 use ottoscope_flow::run::run;
 use ottoscope_flow::{Config, Flow, Sink, Transport};
+use ottoscope_synth::corpus;
 
 /// Captures looked at; every one costs a start of tshark.
 const SAMPLE: usize = 40;
@@ -78,11 +79,11 @@ fn tshark(path: &Path) -> Option<Conversations> {
 }
 
 /// Captures in which tshark and we mean the same by a conversation: no fragments (tshark counts
-/// only the last), and one address family at a time (a field's last occurrence is the innermost
-/// only then).
+/// only the last), one address family at a time (a field's last occurrence is the innermost
+/// only then), and no headers that are content (sFlow).
 fn comparable(path: &Path) -> bool {
     let odd = "ip.flags.mf == 1 or ip.frag_offset > 0 or ipv6.fraghdr or (ip and ipv6) or \
-               (tcp and udp) or teredo or gtp or _ws.malformed";
+               (tcp and udp) or teredo or gtp or sflow or _ws.malformed";
     let output = Command::new("tshark")
         .args(["-n", "-r"])
         .arg(path)
@@ -93,19 +94,13 @@ fn comparable(path: &Path) -> bool {
 
 #[test]
 fn conversations_have_tsharks_packets_and_bytes() {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let root = std::env::var_os("OTTOSCOPE_CORPUS").map_or(PathBuf::from(default), PathBuf::from);
-    let Ok(entries) = std::fs::read_dir(root.join("captures/ndpi")) else {
-        println!("skipped: no captures; set OTTOSCOPE_CORPUS to a folder that has some");
-        return;
-    };
+    let Some(folder) = corpus::find("captures/ndpi") else { return };
     if Command::new("tshark").arg("--version").output().is_err() {
         println!("skipped: tshark is not installed");
         return;
     }
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut paths = corpus::captures(&folder);
     paths.retain(|path| std::fs::metadata(path).is_ok_and(|m| m.len() < 1_000_000));
-    paths.sort();
     let step = (paths.len() / SAMPLE).max(1);
     let (mut compared, mut conversations) = (0, 0);
     for path in paths.iter().step_by(step) {

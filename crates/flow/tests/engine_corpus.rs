@@ -9,16 +9,11 @@ use std::sync::Arc;
 use ottoscope_flow::capture::{Captures, Input, Options, Packets};
 use ottoscope_flow::run::run;
 use ottoscope_flow::{Collector, Config, Summary};
+use ottoscope_synth::corpus;
 
 /// The folder of captures and what the robustness archive holds, unpacked.
-fn corpus() -> Option<(PathBuf, tempfile::TempDir)> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let root = std::env::var_os("OTTOSCOPE_CORPUS").map_or(PathBuf::from(default), PathBuf::from);
-    let captures = root.join("captures");
-    if !captures.is_dir() {
-        println!("skipped: no captures; set OTTOSCOPE_CORPUS to a folder that has some");
-        return None;
-    }
+fn folders() -> Option<(PathBuf, tempfile::TempDir)> {
+    let captures = corpus::find("captures")?;
     let unpacked = tempfile::tempdir().unwrap();
     let archive = captures.join("robustness-corpus.tar.xz");
     if archive.exists() {
@@ -29,18 +24,6 @@ fn corpus() -> Option<(PathBuf, tempfile::TempDir)> {
         }
     }
     Some((captures, unpacked))
-}
-
-fn files(folder: &Path, out: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, out);
-        } else if path.extension().is_none_or(|e| e != "xz" && e != "tsv") {
-            out.push(path);
-        }
-    }
 }
 
 /// What `workers` engines find in a capture, in an order of its own.
@@ -70,11 +53,8 @@ fn read(path: &Path, workers: usize) -> Option<(Collector, Summary, u64)> {
 
 #[test]
 fn every_packet_of_every_capture_is_accounted_for() {
-    let Some((captures, unpacked)) = corpus() else { return };
-    let mut paths = Vec::new();
-    files(&captures, &mut paths);
-    files(unpacked.path(), &mut paths);
-    paths.sort();
+    let Some((captures, unpacked)) = folders() else { return };
+    let paths = [corpus::captures(&captures), corpus::captures(unpacked.path())].concat();
     let (mut read_whole, mut packets_seen, mut flows_seen) = (0, 0, 0);
     for path in &paths {
         let Some((one, summary, packets)) = read(path, 1) else { continue };

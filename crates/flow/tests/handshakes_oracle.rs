@@ -14,6 +14,7 @@ use ottoscope_flow::capture::{Captures, Input, Options};
 use ottoscope_flow::dissector::signature::SignatureSet;
 use ottoscope_flow::run::run;
 use ottoscope_flow::{Body, Config, Flow, Message, Sink};
+use ottoscope_synth::corpus;
 use ottoscope_wire::Value;
 
 /// What either side found in a capture, as sorted text.
@@ -104,16 +105,7 @@ fn theirs(path: &Path) -> Option<Found> {
 }
 
 fn captures() -> Vec<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let root = std::env::var_os("OTTOSCOPE_CORPUS").map_or(PathBuf::from(default), PathBuf::from);
-    let folder = std::fs::read_dir(root.join("captures/ndpi"));
-    let mut files: Vec<_> = folder.into_iter().flatten().flatten().map(|e| e.path()).collect();
-    files.retain(|path| path.extension().is_some_and(|e| e.to_string_lossy().contains("cap")));
-    files.sort();
-    if files.is_empty() {
-        println!("skipped: no captures; set OTTOSCOPE_CORPUS to a folder that has some");
-    }
-    files
+    corpus::find("captures/ndpi").map_or_else(Vec::new, |folder| corpus::captures(&folder))
 }
 
 fn file_name(path: &Path) -> String {

@@ -2,38 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)] // failing and speaking is a test's work
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use ottoscope_flow::capture::{Captures, Input, Options};
 use ottoscope_flow::run::run;
 use ottoscope_flow::{Collector, Config, Direction};
+use ottoscope_synth::corpus;
 
 /// Captures with MMTLS on bare TCP, and how many flows of it.
 const EXPECTED: &[(&str, usize)] = &[("citizenlab-wechat-mmtls-2023.pcapng", 2)];
-
-fn corpus() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let root = std::env::var_os("OTTOSCOPE_CORPUS").map_or(PathBuf::from(default), PathBuf::from);
-    let captures = root.join("captures");
-    if !captures.is_dir() {
-        println!("skipped: no captures; set OTTOSCOPE_CORPUS to a folder that has some");
-        return None;
-    }
-    Some(captures)
-}
-
-fn files(folder: &Path, out: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, out);
-        } else if path.extension().is_none_or(|e| e != "xz" && e != "tsv") {
-            out.push(path);
-        }
-    }
-}
 
 fn read(path: &Path) -> Option<Collector> {
     let mut captures = Captures::open(&[Input::Path(path.to_owned())], Options::default()).ok()?;
@@ -45,9 +23,8 @@ fn read(path: &Path) -> Option<Collector> {
 
 #[test]
 fn found_where_it_is_and_nowhere_else() {
-    let Some(captures) = corpus() else { return };
-    let mut paths = Vec::new();
-    files(&captures, &mut paths);
+    let Some(folder) = corpus::find("captures") else { return };
+    let paths = corpus::captures(&folder);
     let (mut whole, mut flows) = (0, 0);
     let mut found = BTreeMap::new();
     for path in &paths {
@@ -68,11 +45,9 @@ fn found_where_it_is_and_nowhere_else() {
 
 #[test]
 fn a_long_connection_is_read_to_its_end() {
-    let Some(captures) = corpus() else { return };
-    let path = captures.join("other/wechat/citizenlab-wechat-mmtls-2023.pcapng");
-    let Some(all) = path.exists().then(|| read(&path)).flatten() else {
-        return println!("skipped: {} is not there", path.display());
-    };
+    const CAPTURE: &str = "captures/other/wechat/citizenlab-wechat-mmtls-2023.pcapng";
+    let Some(path) = corpus::find(CAPTURE) else { return };
+    let all = read(&path).unwrap();
     let long = all.flows.iter().find(|f| f.facts.protocol == "mmtls" && f.server_port == 8080);
     let long = long.unwrap();
     let messages: Vec<_> = all.messages.iter().filter(|m| m.flow == long.id).collect();

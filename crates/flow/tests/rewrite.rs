@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use ottoscope_flow::capture::{Input, Options, Rewritten, rewrite};
 use ottoscope_flow::sample::{self, Config, Depth, Unit};
 use ottoscope_flow::time::Span;
+use ottoscope_synth::corpus;
 use ottoscope_wire::rewrite::{Names, is_tunnel};
 
 const SHIFT: Span = Span::from_seconds(86_400);
@@ -191,15 +192,9 @@ fn a_capture_is_written_whole_or_not() {
 
 #[test]
 fn real_captures_hold_the_same_sessions() {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let root = std::env::var_os("OTTOSCOPE_CORPUS").map_or(PathBuf::from(default), PathBuf::from);
-    let Ok(entries) = std::fs::read_dir(root.join("captures/ndpi")) else {
-        println!("skipped: no captures; set OTTOSCOPE_CORPUS to a folder that has some");
-        return;
-    };
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let Some(folder) = corpus::find("captures/ndpi") else { return };
+    let mut paths = corpus::captures(&folder);
     paths.retain(|path| path.metadata().is_ok_and(|file| file.len() < LARGEST));
-    paths.sort();
     let folder = tempfile::tempdir().unwrap();
     let step = (paths.len() / SAMPLE).max(1);
     let (mut captures, mut sum) = (0, 0);

@@ -10,19 +10,16 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use ottoscope_flow::capture::{Input, Options};
 use ottoscope_flow::sample::{self, Config, Kind, Protocol, Unit};
+use ottoscope_synth::corpus;
 
 const CAPTURE: &str = "captures/other/facetime/ustc-tfc2016-facetime.pcap";
 const IMAGES: &str = "data/idx/ustc-tfc2016/Benign/SessionAllLayers/t10k-images-idx3-ubyte.gz";
 const LABELS: &str = "data/idx/ustc-tfc2016/Benign/SessionAllLayers/t10k-labels-idx1-ubyte.gz";
 
-fn corpus() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let root = std::env::var_os("OTTOSCOPE_CORPUS").map_or(PathBuf::from(default), PathBuf::from);
-    let there = root.join(CAPTURE).is_file() && root.join(IMAGES).is_file();
-    if !there {
-        println!("skipped: no {CAPTURE}; set OTTOSCOPE_CORPUS to a folder that has it");
-    }
-    there.then_some(root)
+fn root() -> Option<PathBuf> {
+    corpus::find(CAPTURE)?;
+    corpus::find(IMAGES)?;
+    corpus::find("")
 }
 
 fn unpacked(path: &Path) -> Vec<u8> {
@@ -41,7 +38,7 @@ fn cut(root: &Path, config: &Config) -> (Vec<Unit>, sample::Summary) {
 
 #[test]
 fn facetime_is_cut_as_it_was_published() {
-    let Some(root) = corpus() else { return };
+    let Some(root) = root() else { return };
     let (images, labels) = (unpacked(&root.join(IMAGES)), unpacked(&root.join(LABELS)));
     let mut published: HashMap<&[u8], i32> = HashMap::new();
     for (image, label) in images[16..].chunks_exact(784).zip(&labels[8..]) {
@@ -64,7 +61,7 @@ fn facetime_is_cut_as_it_was_published() {
 
 #[test]
 fn a_flow_of_one_packet_is_its_session() {
-    let Some(root) = corpus() else { return };
+    let Some(root) = root() else { return };
     let paper = Config { protocol: Protocol::Paper, ..Config::default() };
     let sessions = cut(&root, &paper).0;
     let flows = cut(&root, &Config { kind: Kind::Flow, ..paper }).0;
@@ -77,7 +74,7 @@ fn a_flow_of_one_packet_is_its_session() {
 
 #[test]
 fn honest_samples_are_the_frames() {
-    let Some(root) = corpus() else { return };
+    let Some(root) = root() else { return };
     let paper = cut(&root, &Config { protocol: Protocol::Paper, ..Config::default() }).0;
     let honest = cut(&root, &Config::default()).0;
     let by_name: HashMap<String, &Unit> = paper.iter().map(|unit| (unit.name(""), unit)).collect();

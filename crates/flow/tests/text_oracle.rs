@@ -14,6 +14,7 @@ use ottoscope_flow::capture::{Captures, Input, Options};
 use ottoscope_flow::dissector::signature::SignatureSet;
 use ottoscope_flow::run::run;
 use ottoscope_flow::{Body, Config, Flow, Message, Sink};
+use ottoscope_synth::corpus;
 
 /// What either side found in a capture: `question name`, `address …`, `host …`.
 #[derive(Default)]
@@ -103,13 +104,8 @@ fn is_plain(found: &str) -> bool {
 }
 
 fn captures() -> Vec<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let root = std::env::var_os("OTTOSCOPE_CORPUS").map_or(PathBuf::from(default), PathBuf::from);
-    let folder = std::fs::read_dir(root.join("captures/ndpi"));
-    let mut files: Vec<_> =
-        folder.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| path.extension().is_some_and(|ext| ext != "txt"));
-    files.sort();
+    let mut files =
+        corpus::find("captures/ndpi").map_or_else(Vec::new, |folder| corpus::captures(&folder));
     match std::env::var("OTTOSCOPE_ORACLE").as_deref() {
         Ok("all") => {}
         Ok(part) => files.retain(|path| path.to_string_lossy().contains(part)),

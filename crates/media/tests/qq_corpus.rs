@@ -4,36 +4,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use ottoscope_flow::capture::{Captures, Input, Options};
 use ottoscope_flow::run::run;
 use ottoscope_flow::{Config, Flow, FlowId, Message, Segment, Sink, Transport};
 use ottoscope_media::qq::{self, Session};
-
-fn corpus() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let root = std::env::var_os("OTTOSCOPE_CORPUS").map_or(PathBuf::from(default), PathBuf::from);
-    let captures = root.join("captures");
-    if !captures.is_dir() {
-        println!("skipped: no captures; set OTTOSCOPE_CORPUS to a folder that has some");
-        return None;
-    }
-    Some(captures)
-}
-
-fn files(folder: &Path, out: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, out);
-        } else if path.extension().is_none_or(|e| e != "xz" && e != "tsv") {
-            out.push(path);
-        }
-    }
-}
+use ottoscope_synth::corpus;
 
 /// Sessions of all flows that carry anything, and what the engine calls the flows.
 #[derive(Default)]
@@ -88,9 +66,8 @@ fn read(path: &Path) -> Option<Sessions> {
 
 #[test]
 fn no_capture_has_qq_video() {
-    let Some(captures) = corpus() else { return };
-    let mut paths = Vec::new();
-    files(&captures, &mut paths);
+    let Some(folder) = corpus::find("captures") else { return };
+    let paths = corpus::captures(&folder);
     let (mut whole, mut flows, mut segments) = (0, 0, 0);
     let (mut found, mut oicq) = (Vec::new(), BTreeMap::new());
     for path in &paths {

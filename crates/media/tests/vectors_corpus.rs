@@ -2,26 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)] // failing and speaking is a test's work
 
 use std::fs;
-use std::path::PathBuf;
 
 use md5::{Digest, Md5};
 use ottoscope_media::ivf::Frames;
 use ottoscope_media::vp8::{Decoder, FrameDecoder};
-
-fn corpus() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let root = std::env::var_os("OTTOSCOPE_CORPUS").map_or(PathBuf::from(default), PathBuf::from);
-    let vectors = root.join("data/vp8-vectors");
-    if !vectors.is_dir() {
-        println!("skipped: no test vectors; set OTTOSCOPE_CORPUS to a folder that has some");
-        return None;
-    }
-    Some(vectors)
-}
+use ottoscope_synth::corpus;
 
 /// Decodes every vector and compares; says how many pictures agreed.
 fn check(mut decoder: impl FrameDecoder) -> (usize, usize) {
-    let Some(folder) = corpus() else { return (61, 0) };
+    let Some(folder) = corpus::find("data/vp8-vectors") else { return (61, 0) };
     let (mut vectors, mut pictures) = (0, 0);
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|e| e == "ivf"));

@@ -8,6 +8,7 @@ mod apps;
 mod cell;
 mod content;
 mod context;
+pub mod corpus;
 mod device;
 pub mod fixtures;
 mod flow;

@@ -1,20 +1,17 @@
 //! What hellos and certificates tell of a flow, whoever carries them: TLS, DTLS or QUIC.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use ottoscope_wire::ja::{Ja3, Ja4};
 use ottoscope_wire::tls::{Carrier, Certificates, ClientHello, Handshake, ServerHello};
-use ottoscope_wire::tls::{handshake_type as kind, names, version};
-use ottoscope_wire::{Fields, Layer, Reason, WireError};
+use ottoscope_wire::tls::{handshake_type as kind, version};
+use ottoscope_wire::{Fields, WireError};
 
 use super::hellos::alpn;
 use super::{Emit, Emitted};
 use crate::model::{Body, Direction, NameSource, TlsFacts};
 use crate::time::Timestamp;
 
-/// The most names kept of a certificate.
-const MAX_NAMES: usize = 64;
 /// The longest message worth holding together; certificate chains are the longest.
 pub(super) const MAX_MESSAGE: usize = 128 * 1024;
 
@@ -233,34 +230,10 @@ impl Fields for Both<'_> {
     }
 }
 
-/// Keeps the names of the server's certificate: lower case, each once, not too many. Says what
-/// could not be read, or that there were more.
+/// Keeps the names of the server's certificate. Says what could not be read, or that there were
+/// more than are kept.
 fn keep_names(leaf: &[u8], out: &mut Emit<'_>) -> Result<(), WireError> {
-    let facts = out.facts.tls_mut();
-    let mut kept = std::mem::take(&mut facts.certificate_names).into_string();
-    let mut places: Vec<Range<usize>> = Vec::new();
-    let mut all = true;
-    let read = names(leaf, &mut |name| {
-        let name = name.trim();
-        let sane = !name.is_empty() && name.len() <= 255 && !name.chars().any(char::is_control);
-        if !all
-            || !sane
-            || places.iter().any(|place| kept[place.clone()].eq_ignore_ascii_case(name))
-        {
-            return;
-        }
-        if places.len() == MAX_NAMES {
-            all = false;
-            return;
-        }
-        if !kept.is_empty() {
-            kept.push(',');
-        }
-        let start = kept.len();
-        kept.push_str(name);
-        kept[start..].make_ascii_lowercase();
-        places.push(start..kept.len());
-    });
-    facts.certificate_names = kept.into();
-    if all { read } else { Err(WireError::new(Layer::Tls, 0, Reason::TooLarge)) }
+    let (facts, read) = out.said.hellos.certificate(out.facts.tls.take(), leaf);
+    out.facts.tls = Some(facts);
+    read
 }

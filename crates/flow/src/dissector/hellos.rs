@@ -9,10 +9,13 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use ottoscope_wire::WireError;
 use ottoscope_wire::ja;
 use ottoscope_wire::tls::{Carrier, ClientHello, version};
 
+use super::certificates::Leaves;
 use crate::model::TlsFacts;
+use crate::said::SharedText;
 
 /// Hellos remembered of each kind. Clients have a handful; those that shuffle their extensions,
 /// and hostile captures, start over.
@@ -23,6 +26,8 @@ const REMEMBERED: usize = 4096;
 pub struct Hellos {
     clients: HashTable<Client>,
     answers: HashTable<Answer>,
+    certified: HashTable<Answer>,
+    leaves: Leaves,
     hash: RandomState,
     key: Vec<u8>,
 }
@@ -56,7 +61,7 @@ impl Hellos {
             ja3: Some(ja::ja3(hello)),
             ja4: Some(ja::ja4(hello)),
             version: if hello.carrier == Carrier::Quic { version::TLS13 } else { 0 },
-            certificate_names: Box::default(),
+            certificate_names: SharedText::default(),
         });
         if self.clients.len() >= REMEMBERED {
             self.clients.clear();
@@ -116,6 +121,48 @@ impl Hellos {
     }
 }
 
+impl Hellos {
+    /// What is known once the server has shown its certificate, of which the first in its chain is
+    /// `leaf`; and what of that could not be read, or was too much.
+    pub(super) fn certificate(
+        &mut self,
+        before: Option<Arc<TlsFacts>>,
+        leaf: &[u8],
+    ) -> (Arc<TlsFacts>, Result<(), WireError>) {
+        let mut before = before.unwrap_or_default();
+        let (mut names, read) = self.leaves.names(leaf);
+        if names.is_empty() {
+            return (before, read);
+        }
+        if !before.certificate_names.is_empty() {
+            names = SharedText::from(&*format!("{},{}", &*before.certificate_names, &*names));
+        }
+        if let Some(own) = Arc::get_mut(&mut before) {
+            own.certificate_names = names;
+            return (before, read);
+        }
+        let hash = |before: &Arc<TlsFacts>, names: &SharedText| {
+            self.hash.hash_one((Arc::as_ptr(before), names.as_ptr()))
+        };
+        let here = hash(&before, &names);
+        let is_it = |answer: &Answer| {
+            Arc::ptr_eq(&answer.before, &before) && answer.after.certificate_names.is(&names)
+        };
+        if let Some(known) = self.certified.find(here, is_it) {
+            return (Arc::clone(&known.after), read);
+        }
+        let after = Arc::new(TlsFacts { certificate_names: names, ..TlsFacts::clone(&before) });
+        if self.certified.len() >= REMEMBERED {
+            self.certified.clear();
+        }
+        let answer = Answer { before, after: Arc::clone(&after) };
+        self.certified.insert_unique(here, answer, |answer| {
+            hash(&answer.before, &answer.after.certificate_names)
+        });
+        (after, read)
+    }
+}
+
 /// An application protocol's name, as far as it is sane text.
 pub(super) fn alpn(name: &[u8]) -> Option<Box<str>> {
     text(name).map(Into::into)
@@ -129,7 +176,7 @@ fn text(name: &[u8]) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use ottoscope_wire::tls::ClientHelloRepr;
+    use ottoscope_wire::tls::{ClientHelloRepr, certificate};
     use proptest::prelude::*;
 
     use super::*;
@@ -185,5 +232,39 @@ mod tests {
         assert!(Arc::ptr_eq(&seen.server(Some(again), 0x0304, None), &answered));
         let alone = seen.server(None, 0x0303, Some(b"h2"));
         assert_eq!((alone.version, alone.alpn.as_deref(), alone.ja3), (0x0303, Some("h2"), None));
+    }
+
+    #[test]
+    fn certificates_are_shared_and_change_nobody_else() {
+        let mut seen = Hellos::default();
+        let mut body = Vec::new();
+        ClientHelloRepr::new(Carrier::Tls, "x.org", &["h2"], [1; 32]).emit(&mut body);
+        let asked = seen.client(&ClientHello::parse(&body, Carrier::Tls).unwrap());
+        let answered = seen.server(Some(asked), 0x0303, None);
+        let leaves = [&["X.org", "*.x.org"][..], &["y.org"], &[]]
+            .map(|names| certificate::synthesise("x.org", names));
+        let show = |seen: &mut Hellos, before: &Arc<TlsFacts>, leaf: &[u8]| {
+            let (after, read) = seen.certificate(Some(Arc::clone(before)), leaf);
+            (after, read.is_ok())
+        };
+        let (first, read) = show(&mut seen, &answered, &leaves[0]);
+        assert_eq!(
+            (&*first.certificate_names, first.version, read),
+            ("x.org,*.x.org", 0x0303, true)
+        );
+        assert_eq!((first.ja3, &*answered.certificate_names), (answered.ja3, ""));
+        assert!(Arc::ptr_eq(&show(&mut seen, &answered, &leaves[0]).0, &first));
+        let (other, _) = show(&mut seen, &answered, &leaves[1]);
+        assert_eq!(&*other.certificate_names, "x.org,y.org");
+        let (both, _) = show(&mut seen, &first, &leaves[1]);
+        assert_eq!(&*both.certificate_names, "x.org,*.x.org,x.org,y.org");
+        // Of a flow that nobody shares anything with.
+        let (alone, _) = seen.certificate(None, &leaves[2]);
+        assert_eq!((&*alone.certificate_names, alone.version), ("x.org", 0));
+        // What can't be read leaves all as it was, each time.
+        for _ in 0..2 {
+            let (same, read) = show(&mut seen, &first, &[0x30, 0x00]);
+            assert!(Arc::ptr_eq(&same, &first) && !read);
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! datagrams (UDP) until it says it is done.
 
 mod assembler;
+mod certificates;
 pub mod dns;
 pub mod dtls;
 mod handshakes;

@@ -203,13 +203,7 @@ fn the_webm_plays_in_chromium() {
 /// A call between two WebRTC endpoints with the encryption left out, and the same of other codecs.
 #[test]
 fn vp8_of_a_real_call_is_found_and_other_codecs_are_not() {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let root = std::env::var_os("OTTOSCOPE_CORPUS").map_or(PathBuf::from(default), PathBuf::from);
-    let captures = root.join("captures/other/video-rtp");
-    if !captures.is_dir() {
-        println!("skipped: no calls in RTP; set OTTOSCOPE_CORPUS to a folder that has some");
-        return;
-    }
+    let Some(captures) = ottoscope_synth::corpus::find("captures/other/video-rtp") else { return };
     let folder = tempfile::tempdir().unwrap();
     let capture = |codec: &str| captures.join(format!("str0m-{codec}.pcap"));
     let out = folder.path().join("out");

@@ -218,16 +218,9 @@ fn layouts_of_chats_mix_in_a_flow_and_match_nothing_else() {
     };
     let udp = made.truth.iter().filter(|row| row["row"] == "flow" && row["protocol"] == "w-udp");
     assert_eq!(flows(text(&made.capture)), udp.count());
-    let corpus = std::env::var_os("OTTOSCOPE_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
     for folder in ["captures/ndpi", "captures/other"] {
-        let folder = corpus.join(folder);
-        if folder.is_dir() {
+        if let Some(folder) = ottoscope_synth::corpus::find(folder) {
             assert_eq!(flows(text(&folder)), 0, "{}", folder.display());
-        } else {
-            println!("no captures in {}: set OTTOSCOPE_CORPUS", folder.display());
         }
     }
 }
