@@ -95,7 +95,7 @@ pub(crate) struct Segment {
     pub at: i64,
     pub side: u8,
     pub flags: u8,
-    /// When these bytes passed the capture point before.
+    /// When these bytes last passed the capture point before.
     pub repeats: Option<i64>,
     /// This is the second capture of one packet.
     pub copy: bool,
@@ -396,8 +396,8 @@ impl Connection {
         self.push(segment);
     }
 
-    /// Puts a segment in its place, perhaps late, perhaps twice.
-    fn push(&mut self, mut segment: Segment) {
+    /// Puts a segment in its place, perhaps late, perhaps twice. When it last passes is returned.
+    fn push(&mut self, mut segment: Segment) -> i64 {
         let late = self.path.half[1 - usize::from(segment.side)].min(3 * MILLI);
         if self.path.reorder > 0.0 && segment.len > 0 && self.rng.chance(self.path.reorder) {
             segment.at += late;
@@ -405,12 +405,13 @@ impl Connection {
         self.insert(segment);
         if self.path.duplicate > 0.0 && self.rng.chance(self.path.duplicate) {
             if segment.len > 0 || segment.flags & Tcp::FIN != 0 {
-                segment.repeats = segment.repeats.or(Some(segment.at));
+                segment.repeats = Some(segment.at);
             }
             segment.at += self.rng.range(20_000, 300_000) as i64;
             segment.copy = true;
             self.insert(segment);
         }
+        segment.at
     }
 
     fn insert(&mut self, segment: Segment) {
@@ -467,10 +468,7 @@ impl Connection {
             let arrival = time + trip;
             time += self.path.per_byte[side] * (i64::from(len) + 60);
             if lost == Some(index) {
-                missing = Some(segment);
-                if seen {
-                    self.push(segment);
-                }
+                missing = Some(Segment { repeats: seen.then(|| self.push(segment)), ..segment });
                 continue;
             }
             self.push(segment);
@@ -512,7 +510,6 @@ impl Connection {
                 Some(heard) => heard + trip,
                 None => time + MIN_RTO.max(3 * trip),
             };
-            hole.repeats = seen.then_some(hole.at);
             hole.at = again + half[side];
             hole.ip_id = self.id(side);
             hole.stamp = self.stamp(side, again);
