@@ -25,8 +25,8 @@ pub(super) struct Leaves {
 
 #[derive(Debug)]
 struct Leaf {
-    /// Empty where it is to be read again: too long, or with something to be told each time.
-    der: Box<[u8]>,
+    /// Nothing where it is to be read again: too long, or with something to be told each time.
+    der: Option<Box<[u8]>>,
     names: SharedText,
 }
 
@@ -38,7 +38,7 @@ impl Leaves {
             self.places.resize_with(PLACES, || None);
         }
         let place = &mut self.places[self.hash.hash_one(der) as usize % PLACES];
-        if let Some(known) = place.as_ref().filter(|known| *known.der == *der) {
+        if let Some(known) = place.as_ref().filter(|known| known.der.as_deref() == Some(der)) {
             return (known.names.clone(), Ok(()));
         }
         let (names, result) = read(der);
@@ -46,9 +46,8 @@ impl Leaves {
             return (known.names.clone(), result);
         }
         let names = SharedText::from(&*names);
-        let again = result.is_err() || der.len() > MAX_REMEMBERED;
-        let der = if again { &[] } else { der };
-        *place = Some(Leaf { der: der.into(), names: names.clone() });
+        let once = result.is_ok() && der.len() <= MAX_REMEMBERED;
+        *place = Some(Leaf { der: once.then(|| der.into()), names: names.clone() });
         (names, result)
     }
 }
@@ -103,8 +102,13 @@ mod tests {
             let (again, read) = leaves.names(der);
             assert!(first.is(&again) && read.is_ok());
         }
-        let held = leaves.places.iter().flatten().map(|leaf| leaf.der.len());
-        assert_eq!(held.sum::<usize>(), short.len());
+        let held: Vec<_> =
+            leaves.places.iter().flatten().filter_map(|l| l.der.as_deref()).collect();
+        assert_eq!(held, [&short[..]]);
+        // No certificate is not one of those that are not held, wherever its place is.
+        leaves.places.fill_with(|| Some(Leaf { der: None, names: "z.org".into() }));
+        let (none, read) = leaves.names(&[]);
+        assert_eq!((&*none, read.is_err()), ("", true));
         // Of too many names the first are kept, and it is said each time.
         let many: Vec<String> = (0..70).map(|i| format!("{i}.example")).collect();
         let many =

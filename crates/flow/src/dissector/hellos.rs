@@ -26,7 +26,6 @@ const REMEMBERED: usize = 4096;
 pub struct Hellos {
     clients: HashTable<Client>,
     answers: HashTable<Answer>,
-    certified: HashTable<Answer>,
     leaves: Leaves,
     hash: RandomState,
     key: Vec<u8>,
@@ -78,50 +77,15 @@ impl Hellos {
         version: u16,
         protocol: Option<&[u8]>,
     ) -> Arc<TlsFacts> {
-        let mut before = before.unwrap_or_default();
+        let before = before.unwrap_or_default();
         let chosen = protocol.and_then(text).filter(|name| before.alpn.as_deref() != Some(name));
         if before.version == version && chosen.is_none() {
             return before;
         }
-        let change = |facts: &mut TlsFacts| {
-            facts.version = version;
-            if let Some(name) = chosen {
-                facts.alpn = Some(name.into());
-            }
-        };
-        if let Some(own) = Arc::get_mut(&mut before) {
-            // Nobody shares it, so nobody will ask for its answer again.
-            change(own);
-            return before;
-        }
-        let protocol = chosen.or(before.alpn.as_deref());
-        let hash = |before: &Arc<TlsFacts>, version: u16, protocol: Option<&str>| {
-            self.hash.hash_one((Arc::as_ptr(before), version, protocol))
-        };
-        let here = hash(&before, version, protocol);
-        let is_it = |answer: &Answer| {
-            Arc::ptr_eq(&answer.before, &before)
-                && answer.after.version == version
-                && answer.after.alpn.as_deref() == protocol
-        };
-        if let Some(known) = self.answers.find(here, is_it) {
-            return Arc::clone(&known.after);
-        }
-        let mut facts = TlsFacts::clone(&before);
-        change(&mut facts);
-        let after = Arc::new(facts);
-        if self.answers.len() >= REMEMBERED {
-            self.answers.clear();
-        }
-        let answer = Answer { before: Arc::clone(&before), after: Arc::clone(&after) };
-        self.answers.insert_unique(here, answer, |answer| {
-            hash(&answer.before, answer.after.version, answer.after.alpn.as_deref())
-        });
-        after
+        let names = before.certificate_names.clone();
+        self.answer(before, version, chosen, names)
     }
-}
 
-impl Hellos {
     /// What is known once the server has shown its certificate, of which the first in its chain is
     /// `leaf`; and what of that could not be read, or was too much.
     pub(super) fn certificate(
@@ -129,7 +93,7 @@ impl Hellos {
         before: Option<Arc<TlsFacts>>,
         leaf: &[u8],
     ) -> (Arc<TlsFacts>, Result<(), WireError>) {
-        let mut before = before.unwrap_or_default();
+        let before = before.unwrap_or_default();
         let (mut names, read) = self.leaves.names(leaf);
         if names.is_empty() {
             return (before, read);
@@ -137,29 +101,56 @@ impl Hellos {
         if !before.certificate_names.is_empty() {
             names = SharedText::from(&*format!("{},{}", &*before.certificate_names, &*names));
         }
+        let version = before.version;
+        (self.answer(before, version, None, names), read)
+    }
+
+    /// What was known with another version, another application protocol where one was `chosen`,
+    /// and other names.
+    fn answer(
+        &mut self,
+        mut before: Arc<TlsFacts>,
+        version: u16,
+        chosen: Option<&str>,
+        names: SharedText,
+    ) -> Arc<TlsFacts> {
+        let change = |facts: &mut TlsFacts, names: SharedText| {
+            (facts.version, facts.certificate_names) = (version, names);
+            if let Some(name) = chosen {
+                facts.alpn = Some(name.into());
+            }
+        };
         if let Some(own) = Arc::get_mut(&mut before) {
-            own.certificate_names = names;
-            return (before, read);
+            // Nobody shares it, so nobody will ask for its answer again.
+            change(own, names);
+            return before;
         }
-        let hash = |before: &Arc<TlsFacts>, names: &SharedText| {
-            self.hash.hash_one((Arc::as_ptr(before), names.as_ptr()))
-        };
-        let here = hash(&before, &names);
+        let protocol = chosen.or(before.alpn.as_deref());
+        let hash =
+            |before: &Arc<TlsFacts>, version: u16, protocol: Option<&str>, names: &SharedText| {
+                self.hash.hash_one((Arc::as_ptr(before), version, protocol, names.as_ptr()))
+            };
+        let here = hash(&before, version, protocol, &names);
         let is_it = |answer: &Answer| {
-            Arc::ptr_eq(&answer.before, &before) && answer.after.certificate_names.is(&names)
+            Arc::ptr_eq(&answer.before, &before)
+                && answer.after.version == version
+                && answer.after.alpn.as_deref() == protocol
+                && answer.after.certificate_names.is(&names)
         };
-        if let Some(known) = self.certified.find(here, is_it) {
-            return (Arc::clone(&known.after), read);
+        if let Some(known) = self.answers.find(here, is_it) {
+            return Arc::clone(&known.after);
         }
-        let after = Arc::new(TlsFacts { certificate_names: names, ..TlsFacts::clone(&before) });
-        if self.certified.len() >= REMEMBERED {
-            self.certified.clear();
+        let mut facts = TlsFacts::clone(&before);
+        change(&mut facts, names);
+        let after = Arc::new(facts);
+        if self.answers.len() >= REMEMBERED {
+            self.answers.clear();
         }
-        let answer = Answer { before, after: Arc::clone(&after) };
-        self.certified.insert_unique(here, answer, |answer| {
-            hash(&answer.before, &answer.after.certificate_names)
+        let answer = Answer { before: Arc::clone(&before), after: Arc::clone(&after) };
+        self.answers.insert_unique(here, answer, |Answer { before, after }| {
+            hash(before, after.version, after.alpn.as_deref(), &after.certificate_names)
         });
-        (after, read)
+        after
     }
 }
 

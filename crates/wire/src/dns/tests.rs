@@ -32,6 +32,8 @@ fn chains_lead_from_the_question_to_the_addresses() {
     assert_eq!(chain, ["graph.facebook.com", "api.facebook.com", "star.c10r.facebook.com"]);
     let addresses: Vec<_> = message.addresses().collect();
     assert_eq!(addresses, [("31.13.86.8".parse().unwrap(), 58)]);
+    let of_question: Vec<_> = message.answer_records().map(|r| r.is_of_question()).collect();
+    assert_eq!((message.asked_kind(), of_question), (Some(kind::A), vec![true, false, false]));
     assert_eq!(message.check(), Ok(bytes.len()));
     assert_eq!(
         message.to_string(),
@@ -169,6 +171,10 @@ proptest! {
         let bytes = repr.emit().unwrap();
         let message = Message::parse(&bytes).unwrap();
         prop_assert_eq!(message.check(), Ok(bytes.len()));
+        for record in message.answer_records() {
+            let asked = message.question().map(|asked| asked.name);
+            prop_assert!(!record.is_of_question() || asked == Some(record.owner()));
+        }
         prop_assert_eq!(reread(&message, repr.compress), repr);
     }
 
@@ -177,8 +183,13 @@ proptest! {
         let _ = is_plausible(&bytes, false);
         if let Ok(message) = Message::parse(&bytes) {
             let _ = (message.check(), message.chain(), message.to_string());
+            let question = message.question();
+            prop_assert_eq!(message.asked_kind(), question.as_ref().map(|asked| asked.kind));
             for record in message.records() {
                 prop_assert_eq!(record.check(), record.data().map(|_| ()));
+                if let Some(asked) = question.as_ref().filter(|_| record.is_of_question()) {
+                    prop_assert_eq!(record.owner(), asked.name.clone());
+                }
             }
             message.fields(&mut |_, _| ());
         }
