@@ -20,18 +20,20 @@ use crate::tables;
 /// A study cut to the window of a question.
 ///
 /// Queries name the same tables as outside, and one view more: `user_flows`, which is
-/// `labelled_flows` with the number of the user's `session` (see the `users` table), so that
-/// `client, session` is a user as the ChatDissect paper counts them (section IV). Every query
-/// may use the parameters `$app`, `$min_bytes`, `$other`, `$top` and `$user_idle`.
+/// `labelled_flows` with the `user` whose flow it is, as the ChatDissect paper counts them
+/// (section IV): the client, with the number of its session after the first (see the `users`
+/// table). Every query may use the parameters `$app`, `$min_bytes`, `$other`, `$top` and
+/// `$user_idle`.
 pub struct Scope {
     ctx: SessionContext,
     runtime: Arc<Runtime>,
     params: Params,
 }
 
+/// Most clients have one session, which no join has to find.
 const USER_FLOWS: &str = "
-    SELECT f.*, u.session
-    FROM labelled_flows f LEFT JOIN users u
+    SELECT f.*, CASE WHEN u.session IS NULL THEN f.client ELSE concat(f.client, '/', u.session) END AS user
+    FROM labelled_flows f LEFT JOIN (SELECT * FROM users WHERE session > 0) u
       ON u.client = f.client AND f.first >= u.first AND f.first <= u.last";
 
 impl Scope {

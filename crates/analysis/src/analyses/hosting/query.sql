@@ -4,13 +4,13 @@
 WITH pairs AS (
     SELECT server, coalesce(app, 'unlabelled') AS app, count(*) AS flows, sum(bytes_up + bytes_down) AS bytes
     FROM labelled_flows WHERE coalesce(evidence, '') <> 'dns-query' GROUP BY 1, 2
-), marked AS (
-    SELECT *, count(*) OVER (PARTITION BY server) > 1 AS shared FROM pairs
+), servers AS (
+    SELECT server, count(*) > 1 AS shared FROM pairs GROUP BY 1
 ), hosts AS (
     SELECT app, sum(flows) AS flows, sum(bytes) AS bytes, count(*) AS addresses,
-           count(*) FILTER (WHERE strpos(server, ':') > 0) AS ipv6_addresses,
-           count(DISTINCT network(server)) AS networks, count(*) FILTER (WHERE shared) AS shared_addresses
-    FROM marked WHERE app <> 'unlabelled' AND app = coalesce($app, app) GROUP BY 1
+           count(*) FILTER (WHERE strpos(p.server, ':') > 0) AS ipv6_addresses,
+           count(DISTINCT network(p.server)) AS networks, count(*) FILTER (WHERE s.shared) AS shared_addresses
+    FROM pairs p JOIN servers s ON s.server = p.server WHERE app <> 'unlabelled' AND app = coalesce($app, app) GROUP BY 1
 ), own AS (
     SELECT app, client, server_port, server_name FROM labelled_flows
     WHERE app = coalesce($app, app) AND evidence <> 'dns-query'
@@ -51,29 +51,31 @@ FROM summed ORDER BY sum(bytes) OVER (PARTITION BY app) DESC, app, bytes DESC, d
 WITH pairs AS (
     SELECT server, app, count(*) AS flows, sum(bytes_up + bytes_down) AS bytes, min(first) AS first, max(last) AS last
     FROM labelled_flows WHERE app IS NOT NULL AND evidence <> 'dns-query' GROUP BY 1, 2
-), marked AS (
-    SELECT *, count(*) OVER (PARTITION BY server) - 1 AS other_apps,
-           bytes::DOUBLE / nullif(sum(bytes) OVER (PARTITION BY app), 0) AS byte_share
-    FROM pairs
 ), busiest AS (
-    SELECT * FROM marked WHERE app = coalesce($app, app) ORDER BY bytes DESC, server, app LIMIT $top
-), own AS (
-    SELECT f.server, f.app, f.service, f.server_port, f.server_name, f.client
-    FROM labelled_flows f JOIN busiest b ON b.server = f.server AND b.app = f.app
-    WHERE f.evidence <> 'dns-query'
-), more AS (
-    SELECT server, app, count(DISTINCT client) AS users, count(DISTINCT server_name) AS names, min(server_name) AS a_name,
-           string_agg(DISTINCT service, ' ' ORDER BY service) AS services
-    FROM own GROUP BY 1, 2
+    SELECT * FROM pairs WHERE app = coalesce($app, app) ORDER BY bytes DESC, server, app LIMIT $top
+), apps AS (
+    SELECT app, sum(bytes_up + bytes_down) AS bytes
+    FROM labelled_flows WHERE app = coalesce($app, app) AND evidence <> 'dns-query' GROUP BY 1
+), beside AS (
+    SELECT b.server, b.app, b.flows, b.bytes, b.first, b.last, f.app = b.app AS own,
+           f.app AS any_app, f.service, f.server_port, f.server_name, f.client
+    FROM busiest b JOIN labelled_flows f ON f.server = b.server
+    WHERE f.app IS NOT NULL AND f.evidence <> 'dns-query'
+), told AS (
+    SELECT server, app, flows, bytes, first, last, count(DISTINCT any_app) - 1 AS other_apps,
+           count(DISTINCT client) FILTER (WHERE own) AS users,
+           count(DISTINCT server_name) FILTER (WHERE own) AS names, min(server_name) FILTER (WHERE own) AS a_name,
+           string_agg(DISTINCT service, ' ' ORDER BY service) FILTER (WHERE own) AS services
+    FROM beside GROUP BY 1, 2, 3, 4, 5, 6
 ), ports AS (
     SELECT server, app, string_agg(arrow_cast(server_port, 'Utf8'), ' ' ORDER BY server_port) AS ports
-    FROM (SELECT DISTINCT server, app, server_port FROM own) GROUP BY 1, 2
+    FROM (SELECT DISTINCT server, app, server_port FROM labelled_flows WHERE app = coalesce($app, app) AND evidence <> 'dns-query')
+    GROUP BY 1, 2
 )
-SELECT b.server AS address, b.app, network(b.server) AS network, m.services, p.ports, m.a_name, m.names,
-       b.other_apps, m.users, b.flows, b.bytes, b.byte_share, b.first, b.last
-FROM busiest b JOIN more m ON m.server = b.server AND m.app = b.app
-     JOIN ports p ON p.server = b.server AND p.app = b.app
-ORDER BY b.bytes DESC, address, b.app;
+SELECT t.server AS address, t.app, network(t.server) AS network, t.services, p.ports, t.a_name, t.names,
+       t.other_apps, t.users, t.flows, t.bytes, t.bytes::DOUBLE / nullif(a.bytes, 0) AS byte_share, t.first, t.last
+FROM told t JOIN apps a ON a.app = t.app JOIN ports p ON p.server = t.server AND p.app = t.app
+ORDER BY t.bytes DESC, address, t.app;
 
 -- table: concentration
 -- title: Concentration of volume on addresses

@@ -50,11 +50,13 @@ pub(crate) fn run(scope: &Scope, draft: &mut Draft) -> Result<(), Error> {
         ))?,
     )?;
     let rows = scope.sql(&format!(
-        "WITH addresses AS (
-             SELECT app, service, pattern, count(*) AS addresses, count(*) FILTER (WHERE patterns > 1) AS shared_addresses
-             FROM (SELECT app, service, pattern, address, count(*) OVER (PARTITION BY address) AS patterns
-                   FROM (SELECT DISTINCT app, service, pattern, address FROM seen))
-             GROUP BY 1, 2, 3
+        "WITH places AS (
+             SELECT DISTINCT app, service, pattern, address FROM seen
+         ), shared AS (
+             SELECT address, count(*) > 1 AS shared FROM places GROUP BY 1
+         ), addresses AS (
+             SELECT app, service, pattern, count(*) AS addresses, count(*) FILTER (WHERE shared) AS shared_addresses
+             FROM places p JOIN shared s ON s.address = p.address GROUP BY 1, 2, 3
          ), protocols AS (
              SELECT app, service, pattern,
                     string_agg(concat(protocol, '/', port), ' ' ORDER BY concat(protocol, '/', port)) AS protocols

@@ -2,28 +2,19 @@
 -- title: Tasks by opcode
 -- denominator: shares are of the application's users and message bytes with opcodes; a user of two tasks counts for both
 WITH known AS (
-    SELECT f.app, f.client, f.session, m.opcode, m.direction, m.bytes,
+    SELECT f.app, f.user, m.opcode, m.direction, m.bytes,
            coalesce(t.service, 'none') AS service, coalesce(t.task_group, 'none') AS task_group,
            coalesce(t.task, 'unknown') AS task
     FROM messages m
-    JOIN (SELECT flow, app, client, session FROM user_flows WHERE app = coalesce($app, app)) f ON f.flow = m.flow
+    JOIN (SELECT flow, app, user FROM user_flows WHERE app = coalesce($app, app)) f ON f.flow = m.flow
     LEFT JOIN tasks t ON t.protocol = m.protocol AND t.opcode = m.opcode
     WHERE m.opcode IS NOT NULL
-), per_user AS (
-    SELECT app, service, task_group, task, client, session, opcode, count(*) AS messages,
-           coalesce(sum(bytes) FILTER (WHERE direction = 'up'), 0) AS up,
-           coalesce(sum(bytes) FILTER (WHERE direction = 'down'), 0) AS down
-    FROM known GROUP BY 1, 2, 3, 4, 5, 6, 7
-), once AS (
-    SELECT *,
-           CASE WHEN row_number() OVER (PARTITION BY app, client, session ORDER BY service, task_group, task, opcode) = 1 THEN 1 ELSE 0 END AS of_app,
-           CASE WHEN row_number() OVER (PARTITION BY app, service, task_group, task, client, session ORDER BY opcode) = 1 THEN 1 ELSE 0 END AS of_task
-    FROM per_user
 ), summed AS (
     SELECT app, grouping(task) AS total, service, task_group, task,
-           CASE WHEN grouping(task) = 1 THEN sum(of_app) ELSE sum(of_task) END AS users,
-           count(DISTINCT opcode) AS opcodes, sum(messages) AS messages, sum(up) AS up, sum(down) AS down
-    FROM once GROUP BY GROUPING SETS ((app, service, task_group, task), (app))
+           count(DISTINCT user) AS users, count(DISTINCT opcode) AS opcodes, count(*) AS messages,
+           coalesce(sum(bytes) FILTER (WHERE direction = 'up'), 0) AS up,
+           coalesce(sum(bytes) FILTER (WHERE direction = 'down'), 0) AS down
+    FROM known GROUP BY GROUPING SETS ((app, service, task_group, task), (app))
 ), whole AS (
     SELECT *, max(users) OVER (PARTITION BY app) AS app_u, max(up + down) OVER (PARTITION BY app) AS app_b
     FROM summed

@@ -1,20 +1,15 @@
 -- table: apps
 -- title: Users and volume by application
 -- denominator: shares are of all users, flows and bytes in the window, labelled or not; a user of two applications counts for both
-WITH per_user AS (
-    SELECT coalesce(app, 'unlabelled') AS app, client, session, count(*) AS flows,
-           sum(packets_up + packets_down) AS packets, sum(bytes_up) AS bytes_up, sum(bytes_down) AS bytes_down
-    FROM user_flows GROUP BY 1, 2, 3
-), once AS (
-    SELECT *, CASE WHEN row_number() OVER (PARTITION BY client, session) = 1 THEN 1 ELSE 0 END AS user
-    FROM per_user
+WITH known AS (
+    SELECT coalesce(app, 'unlabelled') AS app, user, packets_up + packets_down AS packets, bytes_up, bytes_down
+    FROM user_flows
 ), apps AS (
-    SELECT CASE WHEN grouping(app) = 1 THEN 'total' ELSE app END AS app,
-           CASE WHEN grouping(app) = 1 THEN sum(user) ELSE count(*) END AS users,
-           sum(flows) AS flows, sum(packets) AS packets,
+    SELECT CASE WHEN grouping(app) = 1 THEN 'total' ELSE app END AS app, count(DISTINCT user) AS users,
+           count(*) AS flows, sum(packets) AS packets,
            sum(bytes_up) AS bytes_up, sum(bytes_down) AS bytes_down,
            sum(bytes_up) + sum(bytes_down) AS bytes
-    FROM once GROUP BY GROUPING SETS ((app), ())
+    FROM known GROUP BY GROUPING SETS ((app), ())
 ), whole AS (
     SELECT *, max(users) OVER () AS all_u, max(flows) OVER () AS all_f, max(bytes) OVER () AS all_b FROM apps
 )
@@ -39,20 +34,20 @@ WITH spans AS (
     FROM spans
 ), windows AS (
     SELECT number, min(first) AS start, max(last) AS finish FROM marked GROUP BY number
-), per_user AS (
-    SELECT w.number, w.start, w.finish, f.client, f.session,
-           coalesce(bool_or(f.app = coalesce($app, f.app)), FALSE) AS of_app,
+), per_window AS (
+    SELECT w.number, w.start, w.finish, count(DISTINCT f.user) AS users,
+           count(DISTINCT f.user) FILTER (WHERE f.app = coalesce($app, f.app)) AS app_users,
            count(*) AS flows, sum(f.bytes_up + f.bytes_down) AS bytes,
            count(*) FILTER (WHERE f.app = coalesce($app, f.app)) AS app_flows,
            sum(f.bytes_up + f.bytes_down) FILTER (WHERE f.app = coalesce($app, f.app)) AS app_bytes
     FROM user_flows f JOIN windows w ON f.first >= w.start AND f.first <= w.finish
-    GROUP BY 1, 2, 3, 4, 5
+    GROUP BY 1, 2, 3
 ), summed AS (
     SELECT grouping(number) AS of_all, number, min(start) AS start, max(finish) AS finish,
-           count(*) AS users, count(*) FILTER (WHERE of_app) AS app_users,
+           sum(users) AS users, sum(app_users) AS app_users,
            sum(flows) AS flows, sum(app_flows) AS app_flows,
            sum(bytes) AS bytes, coalesce(sum(app_bytes), 0) AS app_bytes
-    FROM per_user GROUP BY GROUPING SETS ((number), ())
+    FROM per_window GROUP BY GROUPING SETS ((number), ())
 )
 SELECT CASE WHEN of_all = 1 THEN 'total' ELSE arrow_cast(number, 'Utf8') END AS window,
        start, finish AS end, users, app_users, app_users::DOUBLE / nullif(users, 0) AS app_user_share,
