@@ -21,9 +21,9 @@ use crate::tables;
 ///
 /// Queries name the same tables as outside, and one view more: `user_flows`, which is
 /// `labelled_flows` with the `user` whose flow it is, as the ChatDissect paper counts them
-/// (section IV): the client, with the number of its session after the first (see the `users`
-/// table). Every query may use the parameters `$app`, `$min_bytes`, `$other`, `$top` and
-/// `$user_idle`.
+/// (section IV): the [id](functions::id) of the client, with the number of its session after the
+/// first (see the `users` table). Every query may use the parameters `$app`, `$min_bytes`,
+/// `$other`, `$top` and `$user_idle`.
 pub struct Scope {
     ctx: SessionContext,
     runtime: Arc<Runtime>,
@@ -32,7 +32,7 @@ pub struct Scope {
 
 /// Most clients have one session, which no join has to find.
 const USER_FLOWS: &str = "
-    SELECT f.*, CASE WHEN u.session IS NULL THEN f.client ELSE concat(f.client, '/', u.session) END AS user
+    SELECT f.*, id(CASE WHEN u.session IS NULL THEN f.client ELSE concat(f.client, '/', u.session) END) AS user
     FROM labelled_flows f LEFT JOIN (SELECT * FROM users WHERE session > 0) u
       ON u.client = f.client AND f.first >= u.first AND f.first <= u.last";
 
@@ -45,6 +45,7 @@ impl Scope {
         let outer = session.context();
         let ctx = SessionContext::new_with_config_rt(outer.copied_config(), outer.runtime_env());
         functions::all().into_iter().for_each(|function| ctx.register_udf(function));
+        ctx.register_udf(functions::id());
         let scope = Scope { ctx, runtime: Arc::clone(session.runtime()), params: params.clone() };
         scope.fill(outer).map_err(|e| error::explain(&e, &session.names()))?;
         Ok(scope)

@@ -78,6 +78,7 @@ impl Distribution {
 
 /// The distributions of `value` in the rows of `source`, a query for `app, service, client,
 /// value, weight`. Ordered by application (most rows first), the whole of it before its services.
+/// Sums are decimal, and those of bins added in order: the same in every run.
 pub(crate) fn distributions(
     scope: &Scope,
     source: &str,
@@ -90,8 +91,8 @@ pub(crate) fn distributions(
     };
     let counted = scope.sql(&format!(
         "SELECT app, coalesce(service, 'none') AS service, {bin} AS bin, max(value) AS top,
-                sum(weight) AS weight, sum(value * weight) AS total, count(*) AS flows
-         FROM ({source}) GROUP BY 1, 2, 3"
+                sum(weight) AS weight, sum((value * weight)::DECIMAL(38, 9))::DOUBLE AS total, count(*) AS flows
+         FROM ({source}) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
     ))?;
     let mut groups: BTreeMap<(String, String), BTreeMap<i64, (f64, f64)>> = BTreeMap::new();
     let mut found: BTreeMap<(String, String), Distribution> = BTreeMap::new();

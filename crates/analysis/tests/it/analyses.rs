@@ -83,6 +83,45 @@ fn fixtures_give_what_is_expected() {
 }
 
 #[test]
+fn the_order_of_rows_changes_no_number() {
+    let flow = |i: u32| {
+        let (minute, millisecond) = (i * 7 % 60, i * 7919 % 1000);
+        let times = format!("2014-02-18T10:00:00Z,2014-02-18T10:{minute:02}:01.{millisecond:03}Z");
+        let bytes = i * 104_729 % 100_003;
+        let rtt = f64::from(i * 31 % 977) / 7.0;
+        format!("{i},{times},tcp,10.0.0.{},192.0.2.{},{bytes},{rtt}", i % 9, i % 7)
+    };
+    let label =
+        |i: u32| format!("{i},2014-02-18T10:00:00Z,app,service{},dns,0.{},x,true", i % 3, i % 89);
+    let video = |i: u32| {
+        let frozen = f64::from(i * 37 % 1009) / 11.0;
+        format!("{i},2014-02-18T10:00:00Z,2014-02-18T10:00:{:02}Z,{i},rtp,{frozen}", i % 60)
+    };
+    let study = |order: &[u32]| {
+        let rows = |header: &str, row: &dyn Fn(u32) -> String| {
+            order.iter().fold(header.to_owned(), |text, i| text + "\n" + &row(*i))
+        };
+        let flows = "flow,first,last,transport,client,server,payload_down,rtt_server_us";
+        let labels = "flow,first,app,service,evidence,confidence,detail,best";
+        let videos = "flow,first,last,freezes,carried,frozen_seconds";
+        fixture::study(&[
+            ("flows", &rows(flows, &flow)),
+            ("labels", &rows(labels, &label)),
+            ("video", &rows(videos, &video)),
+        ])
+    };
+    let mut order: Vec<u32> = (0..3000).collect();
+    let one = study(&order);
+    order.reverse();
+    let other = study(&order);
+    for analysis in ALL {
+        let [one, other] =
+            [&one, &other].map(|study| spell(&analysis.run(study, &Params::default()).unwrap()));
+        assert_eq!(one, other, "{}", analysis.id);
+    }
+}
+
+#[test]
 fn an_empty_study_is_an_answer() {
     let session = fixture::study(&[]);
     for analysis in ALL {

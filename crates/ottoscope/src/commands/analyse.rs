@@ -1,8 +1,10 @@
 //! `ottoscope analyse`: the study questions this program knows.
 
 use std::io::Write;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ottoscope_analysis::{ALL, Analysis, Answer, Format, Params, Session, registry};
 
@@ -39,13 +41,32 @@ pub(crate) fn run(args: &AnalyseArgs, out: &mut dyn Write) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
+/// Questions asked at a time: a question has stretches that one core works on.
+const AT_ONCE: usize = 2;
+
 /// Asks the chosen questions of a study.
 pub(crate) fn answers(
     session: &Session,
     chosen: &[&Analysis],
     params: &Params,
 ) -> anyhow::Result<Vec<Answer>> {
-    chosen.iter().map(|analysis| analysis.run(session, params).map_err(question)).collect()
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut found = Vec::new();
+        while let place = next.fetch_add(1, Ordering::Relaxed)
+            && let Some(analysis) = chosen.get(place)
+        {
+            found.push((place, analysis.run(session, params)));
+        }
+        found
+    };
+    let mut found: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+        let ended = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+        ended.flat_map(|found| found.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    found.sort_unstable_by_key(|(place, _)| *place);
+    found.into_iter().map(|(_, answer)| answer.map_err(question)).collect()
 }
 
 fn params(narrow: &Narrow) -> Params {

@@ -4,7 +4,7 @@
 WITH kinds AS (
     SELECT coalesce(evidence, 'unlabelled') AS evidence, count(DISTINCT client) AS users,
            count(*) AS flows, sum(bytes_up + bytes_down) AS bytes,
-           min(confidence)::DOUBLE AS lowest, avg(confidence)::DOUBLE AS mean
+           min(confidence)::DOUBLE AS lowest, avg(confidence::DECIMAL(20, 9))::DOUBLE AS mean
     FROM labelled_flows WHERE $app IS NULL OR app = $app GROUP BY 1
 )
 SELECT evidence, users, flows, flows::DOUBLE / nullif(sum(flows) OVER (), 0) AS flow_share,
