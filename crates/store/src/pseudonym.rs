@@ -27,6 +27,7 @@ use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use arrayvec::ArrayString;
 use ottoscope_flow::{Prefix, Side};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -47,19 +48,16 @@ pub enum ClientAddresses {
     Keep,
 }
 
-/// An address or pseudonym as text, without allocation.
+/// An address or pseudonym as text, without allocation. The longest is `~` and 45 characters of an
+/// IPv4-mapped address.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct AddressText {
-    len: u8,
-    bytes: [u8; 47],
-}
+pub struct AddressText(ArrayString<47>);
 
 impl AddressText {
     fn new(text: fmt::Arguments<'_>) -> Self {
-        let mut this = AddressText { len: 0, bytes: [0; 47] };
-        // The longest is `~` and 45 characters of an IPv4-mapped address.
+        let mut this = ArrayString::new();
         let _ = this.write_fmt(text);
-        this
+        AddressText(this)
     }
 
     /// The address behind `prefix`, which is short. Addresses of version 4, which nearly all
@@ -68,34 +66,18 @@ impl AddressText {
         let IpAddr::V4(v4) = address else {
             return AddressText::new(format_args!("{prefix}{address}"));
         };
-        let mut this = AddressText { len: 0, bytes: [0; 47] };
-        let mut at = prefix.len();
-        this.bytes[..at].copy_from_slice(prefix.as_bytes());
+        let mut this = ArrayString::new();
+        this.push_str(prefix);
         for octet in v4.octets() {
-            // Prefix and 16 characters at most, of which the last is a dot too many.
-            let (text, len) = &OCTETS[usize::from(octet)];
-            this.bytes[at..at + 4].copy_from_slice(text);
-            at += len;
+            this.push_str(OCTETS[usize::from(octet)]);
         }
-        this.len = at as u8 - 1;
-        this.bytes[at - 1..].fill(0);
-        this
+        this.truncate(this.len() - 1);
+        AddressText(this)
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        // Only whole strings are written.
-        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
-    }
-}
-
-impl Write for AddressText {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let at = usize::from(self.len);
-        let room = self.bytes.get_mut(at..at + text.len()).ok_or(fmt::Error)?;
-        room.copy_from_slice(text.as_bytes());
-        self.len += text.len() as u8;
-        Ok(())
+        &self.0
     }
 }
 
@@ -111,18 +93,31 @@ impl fmt::Debug for AddressText {
     }
 }
 
-/// Each octet in decimal with a dot behind, and how many characters that are.
-static OCTETS: [([u8; 4], usize); 256] = {
-    let mut octets = [([0; 4], 0); 256];
+/// Each octet in three digits with a dot behind.
+const DIGITS: &[[u8; 4]; 256] = &{
+    let mut octets = [[0; 4]; 256];
     let mut i = 0;
     while i < 256 {
-        let (hundreds, tens, ones) = (b'0' + (i / 100) as u8, (i / 10 % 10) as u8, (i % 10) as u8);
-        let (tens, ones) = (b'0' + tens, b'0' + ones);
-        octets[i] = match i {
-            0..10 => ([ones, b'.', 0, 0], 2),
-            10..100 => ([tens, ones, b'.', 0], 3),
-            _ => ([hundreds, tens, ones, b'.'], 4),
+        let (hundreds, tens, ones) = ((i / 100) as u8, (i / 10 % 10) as u8, (i % 10) as u8);
+        octets[i] = [b'0' + hundreds, b'0' + tens, b'0' + ones, b'.'];
+        i += 1;
+    }
+    octets
+};
+
+/// The same as texts, without leading zeros.
+static OCTETS: [&str; 256] = {
+    let mut octets = [""; 256];
+    let mut i = 0;
+    while i < 256 {
+        let zeros = match i {
+            0..10 => 2,
+            10..100 => 1,
+            _ => 0,
         };
+        if let Ok(text) = str::from_utf8(DIGITS[i].split_at(zeros).1) {
+            octets[i] = text;
+        }
         i += 1;
     }
     octets
@@ -282,11 +277,11 @@ impl Pseudonyms {
         let mut rest = text;
         while !rest.is_empty() {
             // Parts of addresses are single bytes, so that what they end or begin is whole.
-            let part_of = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
-            let next = rest.bytes().position(|byte| part_of(&byte)).unwrap_or(rest.len());
+            let part_of = |byte: u8| PART_OF_ADDRESS[usize::from(byte)];
+            let next = rest.bytes().position(part_of).unwrap_or(rest.len());
             out.push_str(&rest[..next]);
             rest = &rest[next..];
-            let end = rest.bytes().position(|byte| !part_of(&byte)).unwrap_or(rest.len());
+            let end = rest.bytes().position(|byte| !part_of(byte)).unwrap_or(rest.len());
             let word = &rest[..end];
             rest = &rest[end..];
             match find_address(word) {
@@ -452,6 +447,17 @@ fn address_of_ptr(name: &str) -> Option<IpAddr> {
     (count == 32).then(|| Ipv6Addr::from(bits).into())
 }
 
+/// Which bytes addresses are written with.
+static PART_OF_ADDRESS: [bool; 256] = {
+    let mut part = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        part[byte] = (byte as u8).is_ascii_hexdigit() || matches!(byte as u8, b'.' | b':');
+        byte += 1;
+    }
+    part
+};
+
 /// Whether text has what an address is made of: three dots and four digits, or two colons.
 fn may_hold_address(text: &str) -> bool {
     let (mut dots, mut digits, mut colons) = (0, 0, 0);
@@ -478,7 +484,11 @@ fn find_address(word: &str) -> Option<(IpAddr, &str)> {
     let host = || trimmed.rsplit_once(':').map(|(host, _)| host);
     [Some(trimmed), host()].into_iter().flatten().find_map(|head| {
         let head = head.trim_end_matches('.');
-        Some((head.parse().ok()?, tail(head)))
+        let address = match colons {
+            0 => four_octets(head.as_bytes())?.into(),
+            _ => address(head)?,
+        };
+        Some((address, tail(head)))
     })
 }
 

@@ -26,7 +26,8 @@ pub struct SignatureSet {
     layouts: Vec<Arc<Layout>>,
     /// By layout: those that datagrams of one flow may have beside it.
     families: Vec<Family>,
-    anchors: Vec<Anchor>,
+    /// Those of TCP, then those of other transports.
+    anchors: [Vec<Anchor>; 2],
 }
 
 /// The constants that layouts of one transport have at one offset.
@@ -37,8 +38,22 @@ struct Anchor {
     len: usize,
     /// Value, big-endian, and index of a layout that has it; sorted.
     values: Vec<(u64, usize)>,
+    /// A bit for each first byte of those values: most traffic has none of them.
+    firsts: [u64; 4],
     /// Layouts found by this anchor, for streams too short to look it up.
     layouts: Vec<usize>,
+}
+
+/// Which anchors are those of a transport.
+fn of(transport: Transport) -> usize {
+    usize::from(transport != Transport::Tcp)
+}
+
+impl Anchor {
+    /// Whether some value has this first byte.
+    fn may_begin(&self, first: u8) -> bool {
+        self.firsts[usize::from(first / 64)] >> (first % 64) & 1 == 1
+    }
 }
 
 /// What probing found.
@@ -60,7 +75,7 @@ impl SignatureSet {
         let mut set = SignatureSet {
             layouts: layouts.into_iter().map(Arc::new).collect(),
             families: Vec::new(),
-            anchors: Vec::new(),
+            anchors: Default::default(),
         };
         for layout in &set.layouts {
             let mixes = set.layouts.iter().filter(|other| layout.mixes_with(other));
@@ -69,7 +84,7 @@ impl SignatureSet {
         for index in 0..set.layouts.len() {
             set.index(index);
         }
-        for anchor in &mut set.anchors {
+        for anchor in set.anchors.iter_mut().flatten() {
             anchor.values.sort_unstable();
         }
         Ok(set)
@@ -80,13 +95,19 @@ impl SignatureSet {
         let transport = layout.signature().transport;
         let (offset, len, values) = layout.anchor();
         let same = |a: &Anchor| (a.transport, a.offset, a.len) == (transport, offset, len);
-        let at = self.anchors.iter().position(same).unwrap_or_else(|| {
-            let (values, layouts) = (Vec::new(), Vec::new());
-            self.anchors.push(Anchor { transport, offset, len, values, layouts });
-            self.anchors.len() - 1
+        let anchors = &mut self.anchors[of(transport)];
+        let at = anchors.iter().position(same).unwrap_or_else(|| {
+            let (values, layouts, firsts) = (Vec::new(), Vec::new(), [0; 4]);
+            anchors.push(Anchor { transport, offset, len, values, firsts, layouts });
+            anchors.len() - 1
         });
-        self.anchors[at].values.extend(values.into_iter().map(|value| (value, index)));
-        self.anchors[at].layouts.push(index);
+        let anchor = &mut anchors[at];
+        for value in values {
+            let first = (value >> (8 * (len - 1))) as u8;
+            anchor.firsts[usize::from(first / 64)] |= 1 << (first % 64);
+            anchor.values.push((value, index));
+        }
+        anchor.layouts.push(index);
     }
 
     /// How many signatures there are.
@@ -108,12 +129,16 @@ impl SignatureSet {
     pub fn find(&self, probe: &Probe<'_>) -> Found {
         let mut best = None;
         let mut maybe = false;
-        for anchor in self.anchors.iter().filter(|a| a.transport == probe.transport) {
+        let anchors = &self.anchors[of(probe.transport)];
+        for anchor in anchors.iter().filter(|a| a.transport == probe.transport) {
             let Some(bytes) = probe.bytes.get(anchor.offset..anchor.offset + anchor.len) else {
                 maybe |= probe.transport == Transport::Tcp
                     && anchor.layouts.iter().any(|index| self.layouts[*index].begins(probe));
                 continue;
             };
+            if !bytes.first().is_some_and(|&first| anchor.may_begin(first)) {
+                continue;
+            }
             let value = number(bytes, false);
             let from = anchor.values.partition_point(|(v, _)| *v < value);
             for (_, index) in anchor.values[from..].iter().take_while(|(v, _)| *v == value) {

@@ -67,6 +67,11 @@ impl Texts {
         text(&self.pieces, self.places.get(number as usize))
     }
 
+    /// How many bytes the text with this number has.
+    pub(crate) fn len_of(&self, number: u32) -> usize {
+        self.places.get(number as usize).len as usize
+    }
+
     /// The number of a text with these ends, and how many bytes it newly takes.
     pub(super) fn number(&mut self, new: &[u8], ends: Ends) -> (u32, usize) {
         let Some(index) = &mut self.index else { return self.add(new) };

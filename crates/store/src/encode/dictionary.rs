@@ -22,6 +22,8 @@ pub(super) struct Dictionary {
     pub(super) codes: Vec<u32>,
     /// Codes of texts by their numbers in the part.
     renumbered: Vec<u32>,
+    /// Bytes of texts by their codes, each with four for its length.
+    lens: Vec<usize>,
 }
 
 impl Dictionary {
@@ -32,19 +34,29 @@ impl Dictionary {
         self.places.clear();
         self.places.resize(256, (0, FREE));
         let Some(&first) = values.first() else { return false };
+        let mut codes = std::mem::take(&mut self.codes);
+        codes.resize(values.len(), 0);
+        let repeat = self.fill_codes(values, first, &mut codes);
+        self.codes = codes;
+        repeat && (self.values.len() <= values.len() / 2 || values.len() < 8)
+    }
+
+    /// The code of each value; false once they repeat too little.
+    fn fill_codes(&mut self, values: &[u64], first: u64, codes: &mut [u32]) -> bool {
         let mut last = (first, FREE);
-        for &value in values {
+        for (seen, (&value, place)) in values.iter().zip(codes).enumerate() {
             if value != last.0 || last.1 == FREE {
+                let before = self.values.len();
                 let Some(code) = self.code(value) else { return false };
                 last = (value, code);
+                let found = self.values.len();
+                if found > before && found > TRIAL / 2 && found > seen / 4 && seen >= TRIAL {
+                    return false;
+                }
             }
-            self.codes.push(last.1);
-            let (found, seen) = (self.values.len(), self.codes.len());
-            if found > TRIAL / 2 && found > seen / 4 && seen >= TRIAL {
-                return false;
-            }
+            *place = last.1;
         }
-        self.values.len() <= values.len() / 2 || values.len() < 8
+        true
     }
 
     /// Numbers the texts that `values` are numbers of; false where that would not be shorter
@@ -54,16 +66,18 @@ impl Dictionary {
         self.codes.clear();
         self.renumbered.resize(self.renumbered.len().max(texts.len()), FREE);
         let (mut whole, mut distinct) = (0, 0);
+        self.lens.clear();
         for &value in values {
             let number = &mut self.renumbered[value as usize];
-            let len = 4 + texts.get(value as u32).len();
             if *number == FREE {
                 *number = self.values.len() as u32;
                 self.values.push(value);
+                let len = 4 + texts.len_of(value as u32);
+                self.lens.push(len);
                 distinct += len;
             }
             self.codes.push(*number);
-            whole += len;
+            whole += self.lens[*number as usize];
         }
         for &value in &self.values {
             self.renumbered[value as usize] = FREE;

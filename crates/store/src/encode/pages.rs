@@ -114,7 +114,7 @@ impl Chunk<'_> {
                 None => !values.is_empty(),
             };
             if there {
-                bytes += long.map_or(4, |texts| 4 + texts.get(values[next] as u32).len());
+                bytes += long.map_or(4, |texts| 4 + texts.len_of(values[next] as u32));
                 next += 1;
             }
             end += 1;

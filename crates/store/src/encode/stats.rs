@@ -8,10 +8,11 @@ use crate::column::Kind;
 /// Most bytes of a text kept; a longer one is cut so that it still bounds.
 const MAX_TEXT: usize = 64;
 
+const SIGN: u64 = 1 << 63;
+
 /// Bits of numbers made comparable: the order of the result is the order of the values.
 /// `None` for what is no number (NaN), which bounds nothing.
 fn rank(kind: Kind, bits: u64) -> Option<u64> {
-    const SIGN: u64 = 1 << 63;
     match kind {
         Kind::Timestamp => Some(bits ^ SIGN),
         Kind::Int32List => Some(bits ^ 1 << 31),
@@ -21,16 +22,37 @@ fn rank(kind: Kind, bits: u64) -> Option<u64> {
     }
 }
 
+/// The bits of a rank.
+fn unrank(kind: Kind, rank: u64) -> u64 {
+    match kind {
+        Kind::Timestamp => rank ^ SIGN,
+        Kind::Int32List => rank ^ 1 << 31,
+        Kind::Float64 => {
+            if rank & SIGN == 0 {
+                !rank
+            } else {
+                rank ^ SIGN
+            }
+        }
+        _ => rank,
+    }
+}
+
 /// Least and greatest of `values`, as bits.
 pub(super) fn bounds(kind: Kind, values: &[u64]) -> Option<(u64, u64)> {
-    let ranked = values.iter().filter_map(|&bits| Some((rank(kind, bits)?, bits)));
-    let mut bounds: Option<((u64, u64), (u64, u64))> = None;
-    for value in ranked {
-        let (least, most) = bounds.get_or_insert((value, value));
-        *least = (*least).min(value);
-        *most = (*most).max(value);
-    }
-    bounds.map(|(least, most)| (least.1, most.1))
+    let ranks = values.iter().copied();
+    let (least, most) = match kind {
+        Kind::Timestamp => extremes(ranks.map(|bits| bits ^ SIGN)),
+        Kind::Float64 | Kind::Int32List => extremes(ranks.filter_map(|bits| rank(kind, bits))),
+        _ => extremes(ranks),
+    }?;
+    Some((unrank(kind, least), unrank(kind, most)))
+}
+
+fn extremes(ranks: impl Iterator<Item = u64>) -> Option<(u64, u64)> {
+    let (least, most) =
+        ranks.fold((u64::MAX, 0), |(least, most), rank| (rank.min(least), rank.max(most)));
+    (least <= most).then_some((least, most))
 }
 
 /// Statistics of numbers.
@@ -63,10 +85,19 @@ pub(super) fn numbers(kind: Kind, values: &[u64], missing: u64) -> Statistics {
 /// Statistics of texts.
 pub(super) fn texts<'a>(texts: impl Iterator<Item = &'a [u8]>, missing: u64) -> Statistics {
     let mut bounds: Option<(&[u8], &[u8])> = None;
+    let (mut low, mut high) = (u64::MAX, 0);
     for text in texts {
         let (least, most) = bounds.get_or_insert((text, text));
-        *least = (*least).min(text);
-        *most = (*most).max(text);
+        // Most texts lie between by their first bytes.
+        let first = first(text);
+        if first <= low {
+            *least = (*least).min(text);
+            low = self::first(least);
+        }
+        if first >= high {
+            *most = (*most).max(text);
+            high = self::first(most);
+        }
     }
     let (least, most) = bounds.unzip();
     let whole = |text: Option<&[u8]>| text.is_none_or(|text| text.len() <= MAX_TEXT);
@@ -78,6 +109,14 @@ pub(super) fn texts<'a>(texts: impl Iterator<Item = &'a [u8]>, missing: u64) -> 
         .with_min_is_exact(exact_least)
         .with_max_is_exact(exact_most)
         .into()
+}
+
+/// The first eight bytes of a text, which compare as the text does.
+fn first(text: &[u8]) -> u64 {
+    match text.first_chunk() {
+        Some(whole) => u64::from_be_bytes(*whole),
+        None => text.iter().zip((0..8).rev()).map(|(&byte, at)| u64::from(byte) << (8 * at)).sum(),
+    }
 }
 
 /// The first whole characters of a text.
@@ -119,6 +158,29 @@ mod tests {
         let values = [float(1.5), float(f64::NAN), float(-2.5), float(0.0)];
         check(Kind::Float64, &values, float(-2.5), float(1.5));
         assert_eq!(bounds(Kind::Float64, &[float(f64::NAN)]), None);
+    }
+
+    #[test]
+    fn texts_are_bound_whatever_their_first_bytes() {
+        let texts: [&[u8]; 9] = [
+            b"b",
+            b"aaaaaaaab",
+            b"aaaaaaaaa",
+            b"",
+            b"\0",
+            b"zzzzzzzz",
+            b"zzzzzzzzz",
+            b"zzzzzzzz\0",
+            b"b",
+        ];
+        for from in 0..texts.len() {
+            for to in from + 1..=texts.len() {
+                let some = &texts[from..to];
+                let found = super::texts(some.iter().copied(), 0);
+                assert_eq!(found.min_bytes_opt(), some.iter().min().copied(), "{from} {to}");
+                assert_eq!(found.max_bytes_opt(), some.iter().max().copied(), "{from} {to}");
+            }
+        }
     }
 
     #[test]
