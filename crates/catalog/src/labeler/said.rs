@@ -43,7 +43,7 @@ impl Labeler {
                 task: None,
                 evidence: Evidence::Signature,
                 confidence: Evidence::Signature.confidence() * rule.confidence,
-                detail: format!("payload matches {id}"),
+                detail: ["payload matches ", id].concat(),
             },
         );
     }
@@ -78,7 +78,7 @@ impl Labeler {
                         format!("{name} matches {} of {}", rule.pattern, rule.app)
                     });
                     let confidence = evidence.confidence() * rule.confidence;
-                    let detail = format!("{name} matches {}", rule.pattern);
+                    let detail = [name, " matches ", &rule.pattern].concat();
                     add(out, from_rule(rule, evidence, confidence, detail));
                 }
                 None => {
@@ -139,7 +139,7 @@ impl Labeler {
             }
             let factor = if several || said == Said::Other { MANY_IN_CERTIFICATE } else { 1.0 };
             let confidence = Evidence::Certificate.confidence() * rule.confidence * factor;
-            let detail = format!("certificate name {name} matches {}", rule.pattern);
+            let detail = ["certificate name ", name, " matches ", &rule.pattern].concat();
             let mut label = from_rule(rule, Evidence::Certificate, confidence, detail);
             if name.starts_with("*.") {
                 label.task = None;
@@ -200,7 +200,7 @@ impl Labeler {
                     task: None,
                     evidence: Evidence::DnsQuery,
                     confidence: Evidence::DnsQuery.confidence() * factor,
-                    detail: format!("asks for {name}"),
+                    detail: ["asks for ", name].concat(),
                 },
             );
         }

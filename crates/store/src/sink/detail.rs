@@ -92,6 +92,9 @@ fn digit(value: u8) -> char {
 fn text_value(text: &str, client: IpAddr, names: &mut Pseudonyms, out: &mut String) {
     let start = out.len();
     names.scrub(text, Some(client), out);
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return;
+    }
     if out[start..].contains(char::is_control) {
         let clean = out[start..].replace(char::is_control, "\u{fffd}");
         out.truncate(start);
