@@ -26,6 +26,7 @@ pub mod signature;
 pub mod sink;
 mod stream;
 pub mod time;
+mod turns;
 mod wheel;
 
 pub use collector::Collector;

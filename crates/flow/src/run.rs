@@ -1,21 +1,18 @@
 //! Captures through one or several engines.
 //!
 //! With several workers every worker sees every batch and keeps the flows whose hash falls to
-//! it. Whoever reads the captures walks the headers to tell whose each packet is: of others'
-//! packets a worker sees the time. Nothing has to be copied or ordered between threads, and the
-//! tables are the same for any number of workers.
+//! it. They [take turns](crate::turns) at reading the captures, and walk the headers once to tell
+//! whose each packet is: of others' packets a worker sees the time. Nothing has to be copied or
+//! ordered between threads, and the tables are the same for any number of workers.
 
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 
 use crate::capture::{Batch, CaptureError, Packets, Record};
 use crate::config::Config;
 use crate::dissector::signature::SignatureSet;
 use crate::engine::{Engine, Frame, Shard, Summary};
 use crate::sink::Sink;
-
-/// Batches that may wait for a worker.
-const AHEAD: usize = 4;
+use crate::turns::{Seat, Turns};
 
 /// Why a run stopped.
 #[derive(Debug, thiserror::Error)]
@@ -69,37 +66,18 @@ where
         return Ok(Outcome { workers: vec![worker], stopped_by });
     }
     let engines: Vec<_> = (0..workers).map(engine).collect();
-    std::thread::scope(|scope| {
-        let mut senders: Vec<SyncSender<Arc<Walked>>> = Vec::new();
-        let mut threads = Vec::new();
-        for (index, engine) in engines.into_iter().enumerate() {
-            let (sender, receiver) = sync_channel(AHEAD);
-            senders.push(sender);
-            threads.push(scope.spawn(move || drive(engine, index as u32, &receiver)));
-        }
-        let stopped_by = loop {
-            match source.next() {
-                Ok(Some(batch)) => {
-                    let walked = Arc::new(Walked::new(batch, &shard));
-                    // A worker that failed has hung up; its error comes out below.
-                    if senders.iter().any(|s| s.send(Arc::clone(&walked)).is_err()) {
-                        break None;
-                    }
-                }
-                Ok(None) => break None,
-                Err(error) => break Some(error),
-            }
-        };
-        drop(senders);
-        let workers = threads
-            .into_iter()
-            .map(|thread| match thread.join() {
-                Ok(done) => done.map_err(RunError::Sink),
-                Err(_) => Err(RunError::Worker),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Outcome { workers, stopped_by })
-    })
+    let turns = Turns::new(source, workers);
+    let workers = std::thread::scope(|scope| {
+        let drive = |(index, engine)| drive(engine, index as u32, &shard, turns.seat(index));
+        let threads: Vec<_> =
+            engines.into_iter().enumerate().map(|one| scope.spawn(move || drive(one))).collect();
+        let ended = threads.into_iter().map(|thread| match thread.join() {
+            Ok(done) => done.map_err(RunError::Sink),
+            Err(_) => Err(RunError::Worker),
+        });
+        ended.collect::<Result<Vec<_>, _>>()
+    })?;
+    Ok(Outcome { workers, stopped_by: turns.stopped_by() })
 }
 
 /// Reads `source` to its end into one engine. Returns the error that ended reading early, if
@@ -123,31 +101,41 @@ pub fn feed_all<S: Sink>(
 /// A batch and the worker of each of its records.
 struct Walked {
     batch: Arc<Batch>,
-    /// Of each record, or [`Walked::ALL`].
-    owners: Vec<u32>,
+    /// Of each record, or [`Walked::ALL`]; told by whichever worker comes first.
+    owners: OnceLock<Vec<u32>>,
+}
+
+impl From<Arc<Batch>> for Walked {
+    fn from(batch: Arc<Batch>) -> Self {
+        Walked { batch, owners: OnceLock::new() }
+    }
 }
 
 impl Walked {
     /// Every worker is to look at it.
     const ALL: u32 = u32::MAX;
 
-    fn new(batch: Arc<Batch>, shard: &Shard) -> Self {
-        let owner = |record: &Record| shard.owner(record.link, batch.bytes(record));
-        let owners =
-            batch.records().iter().map(|record| owner(record).map_or(Self::ALL, |i| i as u32));
-        Walked { owners: owners.collect(), batch }
+    fn owners(&self, shard: &Shard) -> &[u32] {
+        self.owners.get_or_init(|| {
+            let owner = |record: &Record| shard.owner(record.link, self.batch.bytes(record));
+            let records = self.batch.records().iter();
+            records.map(|record| owner(record).map_or(Self::ALL, |i| i as u32)).collect()
+        })
     }
 }
 
 fn drive<S: Sink>(
     mut engine: Engine<S>,
     index: u32,
-    batches: &Receiver<Arc<Walked>>,
+    shard: &Shard,
+    seat: Seat<'_, '_, Walked>,
 ) -> Result<(S, Summary), S::Error> {
-    for walked in batches {
-        let elsewhere = |i: usize| ![index, Walked::ALL].contains(&walked.owners[i]);
+    while let Some(walked) = seat.next(|read| _ = read.owners(shard)) {
+        let owners = walked.owners(shard);
+        let elsewhere = |i: usize| ![index, Walked::ALL].contains(&owners[i]);
         feed(&mut engine, &walked.batch, elsewhere)?;
     }
+    drop(seat);
     engine.finish()
 }
 

@@ -36,7 +36,7 @@ use ottoscope_wire::LinkType;
 use crate::time::Timestamp;
 
 /// Something that yields packets in batches.
-pub trait Packets {
+pub trait Packets: Send {
     /// The next batch; `None` when there are no more.
     ///
     /// A batch's memory is used again once nobody holds it: drop it before asking for more.
