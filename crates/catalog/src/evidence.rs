@@ -181,6 +181,7 @@ impl<'a> Names<'a> {
         match self {
             Names::Boxed(names) => names.iter().for_each(|name| each(name)),
             Names::List(names) => names.iter().for_each(|name| each(name)),
+            Names::Text("") => {}
             Names::Text(text) => {
                 text.split(',').map(str::trim).filter(|n| !n.is_empty()).for_each(each);
             }
