@@ -1,7 +1,7 @@
 //! Captures through one or several engines.
 //!
 //! With several workers every worker sees every batch and keeps the flows whose hash falls to
-//! it. They [take turns](crate::turns) at reading the captures, and walk the headers once to tell
+//! it. They take turns (`turns`) at reading the captures, and walk the headers once to tell
 //! whose each packet is: of others' packets a worker sees the time. Nothing has to be copied or
 //! ordered between threads, and the tables are the same for any number of workers.
 
