@@ -22,8 +22,9 @@ use crate::tables;
 /// Queries name the same tables as outside, and one view more: `user_flows`, which is
 /// `labelled_flows` with the `user` whose flow it is, as the ChatDissect paper counts them
 /// (section IV): 64 bits for the client, with the number of its session after the first (see the
-/// `users` table). Every query may use the parameters `$app`, `$min_bytes`,
-/// `$other`, `$top` and `$user_idle`.
+/// `users` table). `id(text)` gives such bits for any text, by which clients are joined and counted
+/// with little memory. Every query may use the parameters `$app`, `$min_bytes`, `$other`, `$top`
+/// and `$user_idle`.
 pub struct Scope {
     ctx: SessionContext,
     runtime: Arc<Runtime>,

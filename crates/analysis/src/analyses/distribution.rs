@@ -147,7 +147,7 @@ fn count_users(
 ) -> Result<(), Error> {
     let users = scope.sql(&format!(
         "SELECT app, CASE WHEN grouping(service) = 1 THEN '{TOTAL}' ELSE service END AS service,
-                count(DISTINCT client) AS users
+                count(DISTINCT id(client)) AS users
          FROM (SELECT app, coalesce(service, 'none') AS service, client FROM ({source}))
          GROUP BY GROUPING SETS ((app, service), (app))"
     ))?;

@@ -2,7 +2,7 @@
 -- title: Evidence of the best labels
 -- denominator: shares are of all flows and bytes in the window, labelled or not
 WITH kinds AS (
-    SELECT coalesce(evidence, 'unlabelled') AS evidence, count(DISTINCT client) AS users,
+    SELECT coalesce(evidence, 'unlabelled') AS evidence, count(DISTINCT id(client)) AS users,
            count(*) AS flows, sum(bytes_up + bytes_down) AS bytes,
            min(confidence)::DOUBLE AS lowest, avg(confidence::DECIMAL(20, 9))::DOUBLE AS mean
     FROM labelled_flows WHERE $app IS NULL OR app = $app GROUP BY 1

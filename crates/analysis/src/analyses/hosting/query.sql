@@ -36,7 +36,7 @@ WITH named AS (
     FROM labelled_flows WHERE server_name IS NOT NULL AND app = coalesce($app, app) AND evidence <> 'dns-query'
     GROUP BY 1, 2, 3, 4
 ), summed AS (
-    SELECT app, coalesce(domain(server_name), server_name) AS domain, count(DISTINCT client) AS users,
+    SELECT app, coalesce(domain(server_name), server_name) AS domain, count(DISTINCT id(client)) AS users,
            sum(flows) AS flows, count(DISTINCT server_name) AS names, count(DISTINCT server) AS addresses,
            sum(bytes) AS bytes
     FROM named GROUP BY 1, 2
@@ -63,7 +63,7 @@ WITH pairs AS (
     WHERE f.app IS NOT NULL AND f.evidence <> 'dns-query'
 ), told AS (
     SELECT server, app, flows, bytes, first, last, count(DISTINCT any_app) - 1 AS other_apps,
-           count(DISTINCT client) FILTER (WHERE own) AS users,
+           count(DISTINCT id(client)) FILTER (WHERE own) AS users,
            count(DISTINCT server_name) FILTER (WHERE own) AS names, min(server_name) FILTER (WHERE own) AS a_name,
            string_agg(DISTINCT service, ' ' ORDER BY service) FILTER (WHERE own) AS services
     FROM beside GROUP BY 1, 2, 3, 4, 5, 6

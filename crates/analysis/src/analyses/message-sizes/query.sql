@@ -7,7 +7,7 @@ WITH named AS (
       ON f.flow = m.flow
     LEFT JOIN tasks t ON t.protocol = m.protocol AND t.opcode = m.opcode
 )
-SELECT app, task, protocol, count(DISTINCT client) AS users,
+SELECT app, task, protocol, count(DISTINCT id(client)) AS users,
        count(*) FILTER (WHERE direction = 'up') AS requests,
        avg(bytes) FILTER (WHERE direction = 'up') AS request_bytes,
        count(*) FILTER (WHERE direction = 'down') AS responses,

@@ -2,7 +2,7 @@
 -- title: Protocols
 -- denominator: shares are of all flows and bytes in the window
 WITH kinds AS (
-    SELECT transport, coalesce(nullif(protocol, ''), 'unknown') AS protocol, count(DISTINCT client) AS users,
+    SELECT transport, coalesce(nullif(protocol, ''), 'unknown') AS protocol, count(DISTINCT id(client)) AS users,
            count(*) AS flows, sum(packets_up + packets_down) AS packets, sum(bytes_up + bytes_down) AS bytes
     FROM labelled_flows WHERE $app IS NULL OR app = $app GROUP BY 1, 2
 )

@@ -34,7 +34,7 @@ pub(crate) fn run(scope: &Scope, draft: &mut Draft) -> Result<(), Error> {
                 sum(b.packets_up + b.packets_down) AS packets,
                 sum(b.bytes_up) AS bytes_up, sum(b.bytes_down) AS bytes_down,
                 sum(b.syn) AS syn, sum(b.fin) AS fin, sum(b.rst) AS rst
-         FROM bins b LEFT JOIN (SELECT flow, client, app FROM labelled_flows) f ON f.flow = b.flow
+         FROM bins b LEFT JOIN (SELECT flow, id(client) AS client, app FROM labelled_flows) f ON f.flow = b.flow
          WHERE $app IS NULL OR f.app = $app
          GROUP BY 1, 2 ORDER BY 1, 2"
     ))?;

@@ -8,7 +8,7 @@ WITH s AS (
     FROM video v LEFT JOIN labelled_flows f ON f.flow = v.flow
     WHERE coalesce(f.app, 'none') = coalesce($app, coalesce(f.app, 'none'))
 )
-SELECT app, carried, count(DISTINCT client) AS users, count(*) AS streams, sum(nanoseconds) / 60e9 AS minutes,
+SELECT app, carried, count(DISTINCT id(client)) AS users, count(*) AS streams, sum(nanoseconds) / 60e9 AS minutes,
        sum(frames) AS frames, sum(intact)::DOUBLE / nullif(sum(frames), 0) AS intact_share,
        sum(lost)::DOUBLE / nullif(sum(packets - duplicates + lost), 0) AS loss,
        median(frame_rate) AS frame_rate, median(kbit_per_second) AS kbit_per_second,

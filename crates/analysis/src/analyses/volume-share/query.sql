@@ -3,7 +3,7 @@
 -- denominator: every share is of the application's own total of that column, so each column adds up to one per application
 WITH kinds AS (
     SELECT app, grouping(service) AS total, coalesce(service, 'none') AS service,
-           count(DISTINCT client) AS users, count(*) AS flows,
+           count(DISTINCT id(client)) AS users, count(*) AS flows,
            sum(bytes_up) AS up, sum(bytes_down) AS down
     FROM labelled_flows WHERE app = coalesce($app, app)
     GROUP BY GROUPING SETS ((app, service), (app))
