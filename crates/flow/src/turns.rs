@@ -1,8 +1,8 @@
 //! Workers that take turns at reading.
 //!
-//! Every worker is to see every batch, in order. Whoever has worked off what is there reads the
-//! next one for all, so that there is no thread beside the workers: on two cores a third had one of
-//! them wait while a core was idle, and batches stay in the cache of who reads them.
+//! Every worker is to see every batch, in order. Whoever is about to run out of them reads the next
+//! one for all, so that there is no thread beside the workers: on two cores a third thread had one
+//! of them wait while a core was idle. Half of what a worker reads stays in its core's cache.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

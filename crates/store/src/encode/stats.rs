@@ -8,6 +8,7 @@ use crate::column::Kind;
 /// Most bytes of a text kept; a longer one is cut so that it still bounds.
 const MAX_TEXT: usize = 64;
 
+/// The bit that tells negative from positive.
 const SIGN: u64 = 1 << 63;
 
 /// Bits of numbers made comparable: the order of the result is the order of the values.
@@ -27,32 +28,17 @@ fn unrank(kind: Kind, rank: u64) -> u64 {
     match kind {
         Kind::Timestamp => rank ^ SIGN,
         Kind::Int32List => rank ^ 1 << 31,
-        Kind::Float64 => {
-            if rank & SIGN == 0 {
-                !rank
-            } else {
-                rank ^ SIGN
-            }
-        }
+        Kind::Float64 => rank ^ if rank & SIGN == 0 { u64::MAX } else { SIGN },
         _ => rank,
     }
 }
 
 /// Least and greatest of `values`, as bits.
 pub(super) fn bounds(kind: Kind, values: &[u64]) -> Option<(u64, u64)> {
-    let ranks = values.iter().copied();
-    let (least, most) = match kind {
-        Kind::Timestamp => extremes(ranks.map(|bits| bits ^ SIGN)),
-        Kind::Float64 | Kind::Int32List => extremes(ranks.filter_map(|bits| rank(kind, bits))),
-        _ => extremes(ranks),
-    }?;
-    Some((unrank(kind, least), unrank(kind, most)))
-}
-
-fn extremes(ranks: impl Iterator<Item = u64>) -> Option<(u64, u64)> {
+    let ranks = values.iter().filter_map(|&bits| rank(kind, bits));
     let (least, most) =
         ranks.fold((u64::MAX, 0), |(least, most), rank| (rank.min(least), rank.max(most)));
-    (least <= most).then_some((least, most))
+    (least <= most).then(|| (unrank(kind, least), unrank(kind, most)))
 }
 
 /// Statistics of numbers.
