@@ -54,11 +54,6 @@ impl<T: Copy> Chunked<T> {
         }
     }
 
-    /// Its pieces, for whoever reads much of it.
-    pub(crate) fn pieces(&self) -> Pieces<'_, T> {
-        Pieces(self.full.iter().chain([&self.last]).map(Vec::as_slice).collect())
-    }
-
     /// The value `i`, which must be below the length.
     #[inline]
     pub(crate) fn get(&self, i: usize) -> T {
@@ -66,17 +61,6 @@ impl<T: Copy> Chunked<T> {
             Some(piece) => piece[i % Self::EACH],
             None => self.last[i % Self::EACH],
         }
-    }
-}
-
-/// The pieces of a [`Chunked`].
-pub(crate) struct Pieces<'a, T>(Vec<&'a [T]>);
-
-impl<T: Copy> Pieces<'_, T> {
-    /// The value `i`, which must be below the length.
-    #[inline]
-    pub(crate) fn get(&self, i: usize) -> T {
-        self.0[i / Chunked::<T>::EACH][i % Chunked::<T>::EACH]
     }
 }
 
@@ -97,7 +81,5 @@ mod tests {
         }
         assert_eq!(chunked.len(), expected.len());
         assert!((0..expected.len()).all(|i| chunked.get(i) == expected[i]));
-        let pieces = chunked.pieces();
-        assert!((0..expected.len()).all(|i| pieces.get(i) == expected[i]));
     }
 }

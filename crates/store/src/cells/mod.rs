@@ -130,21 +130,13 @@ impl<T: Number> Cells for Numbers<T> {
         if self.values.is_empty() {
             return None;
         }
-        let values = self.values.pieces();
         if self.missing == 0 && self.present.is_empty() {
-            out.values.extend(order.iter().map(|&i| values.get(i as usize).bits()));
+            out.values.extend(order.iter().map(|&i| self.get(i as usize).bits()));
             return None;
         }
-        let held = self.values.len();
-        let is_there = |i: usize| i < held && (self.present.is_empty() || self.present.get(i));
-        out.levels.reserve(order.len());
-        for i in order.iter().map(|&i| i as usize) {
-            let there = is_there(i);
-            out.levels.push(u32::from(there));
-            if there {
-                out.values.push(values.get(i).bits());
-            }
-        }
+        out.levels.extend(order.iter().map(|&i| u32::from(self.is_there(i as usize))));
+        let there = order.iter().zip(&out.levels).filter(|(_, level)| **level == 1);
+        out.values.extend(there.map(|(&i, _)| self.get(i as usize).bits()));
         None
     }
 }
